@@ -1,0 +1,187 @@
+"""Every error that perdure raises, in one tree; a class is what a caller would do differently.
+
+    PerdureError
+    ├── UsageError                 the request or the code is wrong; the message says what to change     400
+    │   ├── UnknownTarget          no such service or handler is deployed                                404
+    │   ├── UnknownInvocation      no such invocation                                                    404
+    │   ├── UnknownDeployment      no such deployment                                                    404
+    │   ├── InvalidInput           the body does not fit the handler's input                             400
+    │   ├── Conflict               the thing is there, in a state that does not allow it                 409
+    │   ├── TooLarge               a body above its limit                                                413
+    │   └── NotInHandler           a context was asked for outside of a handler
+    ├── ProtocolError
+    │   ├── LocalProtocolError     our own side broke the service protocol: a bug here
+    │   └── RemoteProtocolError    the peer broke it: the attempt fails and is made again
+    ├── TransportError             the connection to a service failed: the attempt is made again
+    ├── DeploymentRejected         an endpoint's manifest cannot be accepted
+    ├── StoreError                 the store cannot be read or written: the engine stops
+    │   └── StoreLocked            another engine holds it
+    └── EngineStopping             the engine shuts down; ask again later                                503
+
+    TerminalError                  raised by handlers: recorded, given to the caller, never retried
+    RetryableError                 raised by handlers: the attempt is made again, after the given delay
+    SdkInternalBaseException       control flow of the SDK (a BaseException): handlers must let it pass
+    ├── SuspendedException         the attempt ends here and goes on later
+    └── SdkInternalException       the attempt ends here: it failed
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
+
+
+class PerdureError(Exception):
+    """Base of all errors that are perdure's own. `http_status` is what an HTTP edge answers with."""
+
+    http_status = 500
+
+
+class UsageError(PerdureError):
+    """The request, or the code that calls us, is wrong. Asking again the same way gives the same answer."""
+
+    http_status = 400
+
+
+class UnknownTarget(UsageError):
+    """No deployment has the handler that was asked for."""
+
+    http_status = 404
+
+    def __init__(self, target: str, known: Sequence[str]) -> None:
+        close = get_close_matches(target, known, n=1, cutoff=0.75)
+        if close:
+            hint = f"Did you mean {close[0]}?"
+        elif known:
+            shown = ", ".join(known[:20])
+            hint = f"What exists: {shown}{', ...' if len(known) > 20 else ''}."
+        else:
+            hint = "Nothing is deployed yet: `perdure deployments register URL` adds a deployment."
+        super().__init__(f"no {target} in any deployment. {hint}")
+
+
+class UnknownInvocation(UsageError):
+    """The engine has no invocation with this id: it never existed, or was purged."""
+
+    http_status = 404
+
+    def __init__(self, invocation_id: str) -> None:
+        super().__init__(f"no invocation {invocation_id}: it never existed, or its retention is over")
+
+
+class UnknownDeployment(UsageError):
+    """The engine has no deployment with this id."""
+
+    http_status = 404
+
+    def __init__(self, deployment_id: str) -> None:
+        super().__init__(f"no deployment {deployment_id}: `perdure deployments list` shows what is registered")
+
+
+class InvalidInput(UsageError):
+    """The body does not fit what the handler takes; the message says where."""
+
+
+class Conflict(UsageError):
+    """The thing exists, in a state that does not allow what was asked."""
+
+    http_status = 409
+
+
+class TooLarge(UsageError):
+    """A body above its limit."""
+
+    http_status = 413
+
+
+class NotInHandler(UsageError):
+    """Something that needs a handler's context was used outside of one."""
+
+
+class ProtocolError(PerdureError):
+    """The service protocol was broken."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We were about to break the service protocol ourselves: a bug in perdure."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke the service protocol."""
+
+
+class TransportError(PerdureError):
+    """A connection to a service could not be made, or broke.
+
+    `retry_after_ms` is the delay that the peer asked for, if it did (429 and 503 with Retry-After).
+    """
+
+    def __init__(self, message: str, *, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class DeploymentRejected(UsageError):
+    """What an endpoint says of itself cannot be accepted; `restate_code` is the open interface's code."""
+
+    def __init__(self, message: str, *, restate_code: str | None = None, http_status: int = 400) -> None:
+        super().__init__(message)
+        self.restate_code = restate_code
+        self.http_status = http_status
+
+
+class StoreError(PerdureError):
+    """The store cannot be read or written. Nothing of the batch at hand was written."""
+
+
+class StoreLocked(StoreError):
+    """Another engine holds the store."""
+
+
+class EngineStopping(PerdureError):
+    """The engine is shutting down and takes nothing new."""
+
+    http_status = 503
+
+
+class TerminalError(Exception):
+    """Ends an invocation (or a run) in failure, with no retry. The caller sees message, code and metadata.
+
+    Raise it from a handler for what no retry can mend. `metadata` needs protocol version 6 or later.
+    """
+
+    def __init__(self, message: str, status_code: int = 500, metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status_code = status_code
+        self.metadata: dict[str, str] | None = dict(metadata) if metadata else None
+
+
+class RetryableError(Exception):
+    """Fails the attempt; the engine makes it again, after `retry_after` when given, else by its policy."""
+
+    def __init__(self, message: str, status_code: int = 500, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status_code = status_code
+        self.retry_after = retry_after
+
+
+class SdkInternalBaseException(BaseException):
+    """Control flow between the SDK and itself. A handler that catches it must raise it again."""
+
+
+class SuspendedException(SdkInternalBaseException):
+    """The attempt ends at this await; a later one goes on from here."""
+
+
+class SdkInternalException(SdkInternalBaseException):
+    """The attempt failed (journal mismatch, protocol violation, lost connection) and ends at this await."""
+
+
+def is_internal_exception(error: BaseException | None) -> bool:
+    """Whether `error` is the SDK's control flow, itself or as the cause of what wraps it."""
+    while error is not None:
+        if isinstance(error, SdkInternalBaseException):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

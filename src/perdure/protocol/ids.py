@@ -1,0 +1,117 @@
+"""Ids: made, written and read. `inv_` names an invocation, `dp_` a deployment, `sign_` an awakeable.
+
+An invocation id is 24 bytes: a partition key of 8 and a unique part of 16. The invocations of one object key share
+the first 8. The text form reads each part as a little-endian number and writes it in base 62, digits first.
+Source of facts: service protocol, section "Invocation id".
+"""
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import NewType
+
+from perdure.errors import UsageError
+
+InvocationId = NewType("InvocationId", str)
+DeploymentId = NewType("DeploymentId", str)
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_DIGITS = {letter: digit for digit, letter in enumerate(_ALPHABET)}
+_KEY_BYTES = 8
+_UNIQUE_BYTES = 16
+_RAW_BYTES = _KEY_BYTES + _UNIQUE_BYTES
+_KEY_DIGITS = 11
+_UNIQUE_DIGITS = 22
+
+CANCEL_SIGNAL = 1
+FIRST_AWAKEABLE_SIGNAL = 17  # 2 to 15 are reserved by the protocol, 16 is skipped
+
+
+def _base62(number: int, width: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 62)
+        digits = _ALPHABET[digit] + digits
+    return digits.rjust(width, "0")
+
+
+def _from_base62(text: str, size: int) -> bytes:
+    number = 0
+    for letter in text:
+        number = number * 62 + _DIGITS[letter]
+    return number.to_bytes(size, "little")
+
+
+def invocation_id(raw: bytes) -> InvocationId:
+    """The text form of the 24 bytes."""
+    key = _base62(int.from_bytes(raw[:_KEY_BYTES], "little"), _KEY_DIGITS)
+    unique = _base62(int.from_bytes(raw[_KEY_BYTES:], "little"), _UNIQUE_DIGITS)
+    return InvocationId(f"inv_1{key}{unique}")
+
+
+def parse_invocation_id(text: str) -> bytes:
+    """The 24 bytes of a text form.
+
+    Raises:
+        UsageError: it is not an invocation id.
+    """
+    digits = text.removeprefix("inv_1")
+    if len(digits) != _KEY_DIGITS + _UNIQUE_DIGITS or digits == text:
+        raise UsageError(f"{text!r} is not an invocation id: `inv_1` and {_KEY_DIGITS + _UNIQUE_DIGITS} letters or digits")
+    try:
+        return _from_base62(digits[:_KEY_DIGITS], _KEY_BYTES) + _from_base62(digits[_KEY_DIGITS:], _UNIQUE_BYTES)
+    except (KeyError, OverflowError) as error:
+        raise UsageError(f"{text!r} is not an invocation id: it holds what base 62 cannot") from error
+
+
+def new_invocation_id(partition: str | None = None) -> InvocationId:
+    """A fresh id. With `partition` (the object key), the first 8 bytes are the same for each such call."""
+    key = _hash(partition, _KEY_BYTES) if partition is not None else secrets.token_bytes(_KEY_BYTES)
+    return invocation_id(key + secrets.token_bytes(_UNIQUE_BYTES))
+
+
+def workflow_invocation_id(service: str, key: str) -> InvocationId:
+    """The id of a workflow's one main invocation."""
+    return invocation_id(_hash(key, _KEY_BYTES) + _hash(f"wf,{service},{key}", _UNIQUE_BYTES))
+
+
+def idempotent_invocation_id(service: str, key: str | None, handler: str, idempotency_key: str) -> InvocationId:
+    """The id that all requests with this idempotency key to this target share."""
+    parts = ["ik", service, *([] if key is None else [key]), handler, idempotency_key]
+    partition = idempotency_key if key is None else key
+    return invocation_id(_hash(partition, _KEY_BYTES) + _hash(",".join(parts), _UNIQUE_BYTES))
+
+
+def _hash(text: str, size: int) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:size]
+
+
+def random_seed(raw: bytes) -> int:
+    """The seed of an invocation's random numbers: stable over its attempts, 64 bits."""
+    return int.from_bytes(hashlib.sha256(b"seed" + raw).digest()[:8], "big")
+
+
+def new_deployment_id() -> DeploymentId:
+    return DeploymentId("dp_1" + _base62(int.from_bytes(secrets.token_bytes(_UNIQUE_BYTES), "little"), _UNIQUE_DIGITS))
+
+
+def awakeable_id(raw_invocation_id: bytes, signal: int) -> str:
+    """The id to hand to the outside world: it names the invocation and the signal by itself, so needs no table."""
+    raw = raw_invocation_id + signal.to_bytes(4, "big")
+    return "sign_1" + urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def parse_awakeable_id(text: str) -> tuple[InvocationId, int]:
+    """Invocation and signal that an awakeable id names; the older prefix `prom_1` is read too.
+
+    Raises:
+        UsageError: it is not an awakeable id.
+    """
+    encoded = text.removeprefix("sign_1").removeprefix("prom_1")
+    try:
+        raw = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not an awakeable id: it is not base64url") from error
+    if len(raw) != _RAW_BYTES + 4 or encoded == text:
+        raise UsageError(f"{text!r} is not an awakeable id: `sign_1` and {_RAW_BYTES + 4} bytes in base64url")
+    return invocation_id(raw[:_RAW_BYTES]), int.from_bytes(raw[_RAW_BYTES:], "big")

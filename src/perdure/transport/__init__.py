@@ -1,0 +1,1 @@
+"""How an engine reaches services: in this process, or over HTTP. Nothing here knows what a message means."""
