@@ -1,28 +1,28 @@
 """Every error that perdure raises, in one tree; a class is what a caller would do differently.
 
-    PerdureError
-    ├── UsageError                 the request or the code is wrong; the message says what to change     400
-    │   ├── UnknownTarget          no such service or handler is deployed                                404
-    │   ├── UnknownInvocation      no such invocation                                                    404
-    │   ├── UnknownDeployment      no such deployment                                                    404
-    │   ├── InvalidInput           the body does not fit the handler's input                             400
-    │   ├── Conflict               the thing is there, in a state that does not allow it                 409
-    │   ├── TooLarge               a body above its limit                                                413
-    │   └── NotInHandler           a context was asked for outside of a handler
-    ├── ProtocolError
-    │   ├── LocalProtocolError     our own side broke the service protocol: a bug here
-    │   └── RemoteProtocolError    the peer broke it: the attempt fails and is made again
-    ├── TransportError             the connection to a service failed: the attempt is made again
-    ├── DeploymentRejected         an endpoint's manifest cannot be accepted
-    ├── StoreError                 the store cannot be read or written: the engine stops
-    │   └── StoreLocked            another engine holds it
-    └── EngineStopping             the engine shuts down; ask again later                                503
+PerdureError
+├── UsageError                 the request or the code is wrong; the message says what to change     400
+│   ├── UnknownTarget          no such service or handler is deployed                                404
+│   ├── UnknownInvocation      no such invocation                                                    404
+│   ├── UnknownDeployment      no such deployment                                                    404
+│   ├── InvalidInput           the body does not fit the handler's input                             400
+│   ├── Conflict               the thing is there, in a state that does not allow it                 409
+│   ├── TooLarge               a body above its limit                                                413
+│   └── NotInHandler           a context was asked for outside of a handler
+├── ProtocolError
+│   ├── LocalProtocolError     our own side broke the service protocol: a bug here
+│   └── RemoteProtocolError    the peer broke it: the attempt fails and is made again
+├── TransportError             the connection to a service failed: the attempt is made again
+├── DeploymentRejected         an endpoint's manifest cannot be accepted
+├── StoreError                 the store cannot be read or written: the engine stops
+│   └── StoreLocked            another engine holds it
+└── EngineStopping             the engine shuts down; ask again later                                503
 
-    TerminalError                  raised by handlers: recorded, given to the caller, never retried
-    RetryableError                 raised by handlers: the attempt is made again, after the given delay
-    SdkInternalBaseException       control flow of the SDK (a BaseException): handlers must let it pass
-    ├── SuspendedException         the attempt ends here and goes on later
-    └── SdkInternalException       the attempt ends here: it failed
+TerminalError                  raised by handlers: recorded, given to the caller, never retried
+RetryableError                 raised by handlers: the attempt is made again, after the given delay
+SdkInternalBaseException       control flow of the SDK (a BaseException): handlers must let it pass
+├── SuspendedException         the attempt ends here and goes on later
+└── SdkInternalException       the attempt ends here: it failed
 """
 
 from collections.abc import Mapping, Sequence

@@ -57,7 +57,9 @@ def parse_invocation_id(text: str) -> bytes:
     """
     digits = text.removeprefix("inv_1")
     if len(digits) != _KEY_DIGITS + _UNIQUE_DIGITS or digits == text:
-        raise UsageError(f"{text!r} is not an invocation id: `inv_1` and {_KEY_DIGITS + _UNIQUE_DIGITS} letters or digits")
+        raise UsageError(
+            f"{text!r} is not an invocation id: `inv_1` and {_KEY_DIGITS + _UNIQUE_DIGITS} letters or digits"
+        )
     try:
         return _from_base62(digits[:_KEY_DIGITS], _KEY_BYTES) + _from_base62(digits[_KEY_DIGITS:], _UNIQUE_BYTES)
     except (KeyError, OverflowError) as error:

@@ -158,5 +158,7 @@ def decode_payload(type: int, payload: bytes) -> Message:
     try:
         message.ParseFromString(payload)
     except DecodeError as error:
-        raise RemoteProtocolError(f"a {MessageType(type).name} message of {len(payload)} bytes does not parse") from error
+        raise RemoteProtocolError(
+            f"a {MessageType(type).name} message of {len(payload)} bytes does not parse"
+        ) from error
     return message
