@@ -3,7 +3,7 @@
 Messages are pushed: `Receiver.message` is called as soon as one is there, in the loop's thread, and must not block.
 One connection carries one attempt. Its life, as the engine sees it:
 
-    sender = await transport.open(request, receiver)   Start, journal, then notifications go out by sender.send
+    sender = transport.open(request, receiver)         Start, journal, then notifications go out by sender.send
     sender.close()                                     half-close: the service should suspend, or finish
     receiver.message(...)                              commands come in, a terminal message last
     receiver.closed(None)                              the peer is done; with an error, the connection broke
@@ -62,8 +62,8 @@ class Transport(Protocol):
         """
         ...
 
-    async def open(self, request: InvokeRequest, receiver: Receiver) -> Sender:
-        """Begins an attempt.
+    def open(self, request: InvokeRequest, receiver: Receiver) -> Sender:
+        """Begins an attempt; what waits (connecting, sending) happens in the background.
 
         The sender is usable at once, so that Start and journal go out with the head; a peer that refuses (404, 415,
         429 ...) or cannot be reached is told by `receiver.closed(TransportError)`.
