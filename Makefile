@@ -1,1 +1,80 @@
-proto: 
+# The project's commands. `make` lists them; each installs what it needs into this folder, and nothing outside of it
+# but the package managers' own caches. A second run finds the stamps and starts at once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PEERS := .cache/peers
+NPM := .cache/npm
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format bench docs proto lock clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo ## Agents answer, the engine is killed and goes on: the two-minute tour
+	$(BIN)/perdure demo --once
+
+test: check $(PEERS)/.installed $(NPM)/.installed ## All checks and all tests
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/e2e
+	$(BIN)/pytest tests/integration tests/conformance tests/e2e
+
+check: $(VENV)/.dev ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.dev ## Put the code into the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev $(PEERS)/.installed $(NPM)/.installed ## Measure beside the peers, print ratios
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.dev ## Run every sample of the documentation
+	$(BIN)/pytest tests/docs
+
+proto: $(VENV)/.dev ## Generate the protocol's classes from wire.proto
+	$(BIN)/python -m grpc_tools.protoc -I src/perdure/protocol --python_out=src/perdure/protocol \
+		--pyi_out=src/perdure/protocol wire.proto
+
+lock: $(VENV)/.dev ## Pin what the tests run with anew, in constraints.txt
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev \
+		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
+
+clean: ## Remove all that these commands made
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis
+
+# ---- installing ----
+
+# Debian's python3 may lack ensurepip; say so rather than let venv print a riddle.
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "perdure needs Python 3.11 or newer; PYTHON=... names one" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "this Python has no ensurepip: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet uv
+
+UV_INSTALL := $(BIN)/uv pip install --quiet --python
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/uv
+	$(UV_INSTALL) $(BIN)/python --constraint constraints.txt --editable '.[local-llm]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
+	$(UV_INSTALL) $(BIN)/python --constraint constraints.txt --editable '.[testing]' --group dev
+	touch $@
+
+# The official SDK in an environment of its own: it must not meet ours.
+$(PEERS)/.installed: tests/conformance/peers.txt | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
+	$(UV_INSTALL) $(PEERS)/bin/python --requirements tests/conformance/peers.txt
+	touch $@
+
+$(NPM)/.installed: tests/conformance/package.json tests/conformance/package-lock.json
+	mkdir -p $(NPM)
+	cp tests/conformance/package.json tests/conformance/package-lock.json $(NPM)
+	cd $(NPM) && SCARF_ANALYTICS=false npm ci --silent --no-audit --no-fund
+	touch $@

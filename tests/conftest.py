@@ -1,0 +1,22 @@
+"""What tests of all kinds share: waiting for something without sleeping blindly."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+POLL_S = 0.02
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., Awaitable[None]]:
+    """Awaits until `condition()` holds; fails, saying what was waited for, when it does not in time."""
+
+    async def wait(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while not condition():
+            if asyncio.get_running_loop().time() > deadline:
+                pytest.fail(f"not within {timeout_s} s: {what}")
+            await asyncio.sleep(POLL_S)
+
+    return wait
