@@ -14,6 +14,7 @@ PerdureError
 │   └── RemoteProtocolError    the peer broke it: the attempt fails and is made again
 ├── TransportError             the connection to a service failed: the attempt is made again
 ├── DeploymentRejected         an endpoint's manifest cannot be accepted
+├── PortUnavailable            a port to listen on cannot be had: choose another, or stop who has it
 ├── StoreError                 the store cannot be read or written: the engine stops
 │   └── StoreLocked            another engine holds it
 └── EngineStopping             the engine shuts down; ask again later                                503
@@ -25,6 +26,7 @@ SdkInternalBaseException       control flow of the SDK (a BaseException): handle
 └── SdkInternalException       the attempt ends here: it failed
 """
 
+import errno
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
@@ -127,6 +129,17 @@ class DeploymentRejected(UsageError):
         super().__init__(message)
         self.restate_code = restate_code
         self.http_status = http_status
+
+
+class PortUnavailable(PerdureError):
+    """A port to listen on cannot be bound, mostly because another process has it."""
+
+    def __init__(self, host: str, port: int, cause: OSError) -> None:
+        if cause.errno == errno.EADDRINUSE:
+            why = "another process listens there. Stop it, or choose another port (0 takes a free one)"
+        else:
+            why = (cause.strerror or str(cause)).lower()
+        super().__init__(f"cannot listen on {host}:{port}: {why}")
 
 
 class StoreError(PerdureError):
