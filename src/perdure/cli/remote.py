@@ -1,0 +1,99 @@
+"""Asks a running engine over HTTP, for the commands that are only its clients."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+
+from perdure.errors import PerdureError, UsageError
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+class EngineUnreachable(PerdureError):
+    """Nothing answers where the engine should be, or the connection broke before the answer."""
+
+
+class RequestRefused(PerdureError):
+    """The engine answered with an error; the message is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """One of an engine's two doors, and the variable by which it is found."""
+
+    variable: str
+    default_url: str
+
+    @property
+    def url(self) -> str:
+        return os.environ.get(self.variable) or self.default_url
+
+    def ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
+        """Sends one request, and waits for its answer however long that takes.
+
+        Raises:
+            EngineUnreachable: no answer.
+            RequestRefused: an answer of 400 or above.
+        """
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"{self.variable} must be a URL such as {self.default_url}, not {self.url!r}")
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = kind(parts.hostname, parts.port, timeout=CONNECT_TIMEOUT_S)
+        try:
+            connection.connect()
+        except OSError as error:
+            raise EngineUnreachable(
+                f"no engine answers at {self.url} ({_reason(error)}): "
+                f"`perdure up` starts one, {self.variable} names another address"
+            ) from error
+        try:
+            connection.sock.settimeout(None)
+            connection.request(method, parts.path.rstrip("/") + path, body, dict(headers or {}))
+            response = connection.getresponse()
+            answer = response.read()
+        except (OSError, HTTPException) as error:
+            raise EngineUnreachable(
+                f"the connection to {self.url} broke before the answer came ({_reason(error)})"
+            ) from error
+        finally:
+            connection.close()
+        if response.status >= 400:
+            raise RequestRefused(_message(answer) or f"{self.url} answers {response.status} {response.reason}")
+        return answer
+
+    def ask_json(self, method: str, path: str, body: Any = None) -> Any:
+        """The same with JSON both ways; None where there is none."""
+        encoded = None if body is None else msgspec.json.encode(body)
+        answer = self.ask(method, path, encoded, {"content-type": "application/json"} if encoded else None)
+        if not answer:
+            return None
+        try:
+            return msgspec.json.decode(answer)
+        except msgspec.DecodeError as error:
+            raise RequestRefused(f"{self.url} is no engine: {path} does not answer with JSON") from error
+
+
+INGRESS = Remote("PERDURE_INGRESS_URL", "http://127.0.0.1:8080")
+ADMIN = Remote("PERDURE_ADMIN_URL", "http://127.0.0.1:9070")
+
+
+def _reason(error: Exception) -> str:
+    return ((error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__).lower()
+
+
+def _message(answer: bytes) -> str | None:
+    """The `message` of the open interface's error body."""
+    try:
+        decoded = msgspec.json.decode(answer)
+    except msgspec.DecodeError:
+        return None
+    if not isinstance(decoded, dict):
+        return None
+    message = cast("dict[str, Any]", decoded).get("message")
+    return message if isinstance(message, str) else None
