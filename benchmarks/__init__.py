@@ -1,0 +1,1 @@
+"""Perdure beside its peers and beside a bare limit: see README.md, run with `make bench`."""

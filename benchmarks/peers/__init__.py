@@ -1,0 +1,1 @@
+"""What the peers run: their own services, in their own virtual environment (see setup.py)."""
