@@ -1,0 +1,198 @@
+"""The endpoint: services as an ASGI app that any engine of the protocol can drive.
+
+    GET .../discover    POST .../invoke/{service}/{handler}    GET .../health
+
+under any prefix. Full duplex over HTTP/2; over HTTP/1.1, requests and responses, between which handlers suspend.
+"""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypeAlias
+from urllib.parse import unquote
+
+from perdure.errors import DeploymentRejected, RemoteProtocolError, UnknownTarget, UsageError
+from perdure.protocol import discovery, versions
+from perdure.protocol.discovery import Manifest, ProtocolMode
+from perdure.sdk.attempt import Attempt
+from perdure.sdk.definition import HandlerDefinition, ServiceDefinition
+from perdure.sdk.exchange import Exchange, Receive, Send
+from perdure.sdk.manifest import manifest_of
+from perdure.sdk.termination import on_termination
+from perdure.transport.connection import InvokeRequest, Sender
+from perdure.version import __version__
+
+Scope: TypeAlias = Mapping[str, Any]
+Headers: TypeAlias = Mapping[str, str]
+
+_MODES: dict[str, ProtocolMode] = {"bidi": "BIDI_STREAM", "request_response": "REQUEST_RESPONSE"}
+_SERVER = (b"x-restate-server", f"perdure/{__version__}".encode())
+
+
+class Endpoint:
+    """Services, ready to be served: by an ASGI server, or by an engine in the same process.
+
+    `protocol` forces how engines connect, `"bidi"` or `"request_response"`; by default, the HTTP version decides.
+
+    Raises:
+        UsageError: two services share a name, or a name is none; the message says which.
+    """
+
+    def __init__(
+        self,
+        services: Iterable[ServiceDefinition] = (),
+        *,
+        protocol: Literal["bidi", "request_response"] | None = None,
+    ) -> None:
+        if protocol is not None and protocol not in _MODES:
+            raise UsageError(f"protocol is {protocol!r}; it is 'bidi', 'request_response' or None")
+        self.services: list[ServiceDefinition] = []
+        self._forced_mode: ProtocolMode | None = _MODES[protocol] if protocol else None
+        self._by_name: dict[str, ServiceDefinition] = {}
+        self._attempts: set[Attempt] = set()
+        self._stopping = False
+        self._watching = False
+        self.bind(*services)
+
+    def bind(self, *services: ServiceDefinition) -> "Endpoint":
+        """Adds services."""
+        for service in services:
+            if not isinstance(service, ServiceDefinition):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise UsageError(f"{service!r} is not a service: pass Service, VirtualObject and Workflow objects")
+            if service.name in self._by_name:
+                raise UsageError(f"two services are named {service.name!r}")
+            self._by_name[service.name] = service
+            self.services.append(service)
+        discovery.check_manifest(self.manifest())
+        return self
+
+    def manifest(self, protocol_mode: ProtocolMode = "BIDI_STREAM") -> Manifest:
+        """What the services say of themselves."""
+        return manifest_of(self.services, self._forced_mode or protocol_mode)
+
+    def handler(self, service: str, handler: str) -> HandlerDefinition:
+        """Raises `UnknownTarget` where there is none."""
+        definition = self._by_name.get(service)
+        found = definition.handlers.get(handler) if definition else None
+        if found is None:
+            known = [each.target for service in self.services for each in service.handlers.values()]
+            raise UnknownTarget(f"{service}/{handler}", known)
+        return found
+
+    def open_attempt(self, request: InvokeRequest, sender: Sender, attempt_headers: Headers | None = None) -> Attempt:
+        """Begins an attempt, which answers through `sender`.
+
+        Raises:
+            UnknownTarget: no such handler.
+        """
+        handler = self.handler(request.service, request.handler)
+        attempt = Attempt(handler, request, sender, attempt_headers=attempt_headers or {})
+        return attempt
+
+    def shutdown(self) -> None:
+        """Asks all open attempts to suspend, and takes no new ones over HTTP."""
+        self._stopping = True
+        for attempt in list(self._attempts):
+            attempt.shutdown()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._http(scope, receive, send)
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case other:
+                raise UsageError(f"an endpoint of services speaks HTTP, not {other}")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._stopping = False
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        self.shutdown()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._watching:
+            # With the first request, since servers install handlers of their own while they start.
+            self._watching = True
+            on_termination(asyncio.get_running_loop(), self.shutdown)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        match scope["path"].rstrip("/").split("/"):
+            case [*_, "invoke", service, handler]:
+                await self._invoke(service, handler, headers, receive, send)
+            case [*_, "discover"]:
+                await self._discover(scope["http_version"], headers, send)
+            case [*_, "health"]:
+                await _answer(send, 200, b'{"status":"ok"}')
+            case _:
+                await _explain(send, 404, "there is nothing here; an endpoint has /discover, /health and /invoke")
+
+    async def _discover(self, http_version: str, headers: Headers, send: Send) -> None:
+        accept = headers.get("accept")
+        version = discovery.accepted_version(accept)
+        if version is None:
+            names = f"{discovery.content_type(1)} to v{discovery.MANIFEST_VERSION_MAX}"
+            await _explain(send, 415, f"discovery answers with {names}; {accept!r} was asked for")
+            return
+        try:
+            mode: ProtocolMode = "REQUEST_RESPONSE" if http_version.startswith("1") else "BIDI_STREAM"
+            body = discovery.encode_manifest(self.manifest(mode), version)
+        except DeploymentRejected as error:
+            await _explain(send, error.http_status, str(error))
+            return
+        await _answer(send, 200, body, discovery.content_type(version))
+
+    async def _invoke(self, service: str, handler: str, headers: Headers, receive: Receive, send: Send) -> None:
+        content_type = headers.get("content-type", "")
+        key = headers.get("x-restate-service-key")
+        exchange = Exchange(receive, send)
+        try:
+            request = InvokeRequest(
+                service=service,
+                handler=handler,
+                version=versions.parse_content_type(content_type),
+                invocation_id=headers.get("x-restate-invocation-id", ""),
+                key=None if key is None else unquote(key),
+            )
+            if self._stopping:
+                await _explain(send, 503, "the endpoint is shutting down", (b"retry-after", b"1"))
+                return
+            attempt = self.open_attempt(request, exchange, headers)
+        except RemoteProtocolError as error:
+            await _explain(send, 415, str(error))
+            return
+        except UnknownTarget as error:
+            await _explain(send, 404, str(error))
+            return
+        self._attempts.add(attempt)
+        try:
+            await exchange.run(attempt, [(b"content-type", content_type.encode("latin-1")), _SERVER])
+        finally:
+            self._attempts.discard(attempt)
+
+
+def app(
+    services: Iterable[ServiceDefinition],
+    protocol: Literal["bidi", "request_response"] | None = None,
+) -> Endpoint:
+    """An ASGI app that serves these services: under `perdure serve`, hypercorn, uvicorn, or mounted in another app."""
+    return Endpoint(services, protocol=protocol)
+
+
+async def _answer(
+    send: Send, status: int, body: bytes, content_type: str = "application/json", *headers: tuple[bytes, bytes]
+) -> None:
+    head = [
+        (b"content-type", content_type.encode()),
+        (b"content-length", str(len(body)).encode()),
+        _SERVER,
+        *headers,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _explain(send: Send, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
+    body = json.dumps({"code": status, "message": message}).encode()
+    await _answer(send, status, body, "application/json", *headers)
