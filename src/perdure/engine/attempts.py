@@ -1,0 +1,101 @@
+"""What becomes of an invocation when an attempt at it starts, fails, or is cut."""
+
+from perdure.engine.effects import StopAttempt
+from perdure.engine.events import AttemptFailed, AttemptInterrupted, AttemptStarted
+from perdure.engine.invocation import Invocation, LastFailure, Status, Step
+from perdure.engine.ledger import Ledger
+from perdure.engine.retries import next_delay_ms
+from perdure.errors import UnknownDeployment, UnknownTarget
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import DeploymentId
+
+JOURNAL_MISMATCH = 570
+
+
+def on_started(ledger: Ledger, event: AttemptStarted) -> None:
+    """The attempt has a slot. It takes place only if the invocation is still ready for it."""
+    invocation = ledger.find_number(event.number)
+    if invocation is None or invocation.status is not Status.READY or invocation.attempt not in (0, event.attempt):
+        return
+    invocation.attempt = event.attempt
+    invocation.advance(Step.STARTED, ledger.now_ms)
+    ledger.keep(invocation)
+    ledger.pin(invocation)
+
+
+def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
+    """The attempt failed: back off, pause or end, by what the service asked for, else by the retry policy.
+
+    A journal that no longer fits the code pauses at once: to try again would find the same.
+    """
+    invocation = ledger.running(event.number, event.attempt)
+    if invocation is None:
+        return
+    invocation.attempt = 0
+    invocation.failures += 1
+    invocation.last_failure = LastFailure(
+        event.code,
+        event.message,
+        ledger.now_ms,
+        event.stacktrace,
+        event.command_index,
+        event.command_name,
+        event.command_type,
+    )
+    if event.behavior == pb.FAIL:
+        ledger.fail(invocation, event.code, event.message)
+    elif event.behavior == pb.PAUSE or event.code == JOURNAL_MISMATCH:
+        invocation.advance(Step.GAVE_UP, ledger.now_ms)
+        ledger.touch(invocation)
+    else:
+        _try_again(ledger, invocation, event)
+    invocation.known.clear()
+
+
+def _try_again(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> None:
+    policy = ledger.registry.defaults.retry_policy
+    if invocation.deployment_id is not None:
+        target = invocation.target
+        try:
+            resolved = ledger.registry.resolve_pinned(
+                DeploymentId(invocation.deployment_id), target.service, target.handler
+            )
+            policy = resolved.options.retry_policy
+        except (UnknownDeployment, UnknownTarget):
+            pass  # the deployment lost the handler, and with it its own policy
+    delay_ms = event.retry_delay_ms
+    if delay_ms is None:
+        delay_ms = next_delay_ms(policy, invocation.failures)
+    if delay_ms is None and policy.on_max_attempts == "KILL":
+        ledger.fail(invocation, event.code, event.message)
+    elif delay_ms is None:
+        invocation.advance(Step.GAVE_UP, ledger.now_ms)
+        ledger.touch(invocation)
+    else:
+        invocation.advance(Step.FAILED, ledger.now_ms)
+        invocation.retry_at_ms = ledger.now_ms + delay_ms
+        ledger.last_attempt += 1
+        invocation.attempt = ledger.last_attempt
+        ledger.touch(invocation)
+        ledger.timers.add((invocation.retry_at_ms, invocation.number, -invocation.attempt))
+
+
+def on_retry_due(ledger: Ledger, number: int, attempt: int) -> None:
+    """The back-off is over, unless somebody resumed the invocation before."""
+    invocation = ledger.find_number(number)
+    if invocation is not None and invocation.status is Status.BACKING_OFF and invocation.attempt == attempt:
+        ledger.make_ready(invocation, Step.RESUMED)
+
+
+def on_interrupted(ledger: Ledger, event: AttemptInterrupted) -> None:
+    """We cut the attempt ourselves, since the engine stops: the next engine on this store makes it again."""
+    invocation = ledger.running(event.number, event.attempt)
+    if invocation is not None:
+        invocation.attempt = 0
+        invocation.advance(Step.RESUMED, ledger.now_ms)
+
+
+def reject(ledger: Ledger, invocation: Invocation, code: int, message: str) -> None:
+    """Drop the running attempt for its peer's mistake; the retry policy says what comes next."""
+    ledger.batch.effects.append(StopAttempt(invocation.number, invocation.attempt))
+    on_failed(ledger, AttemptFailed(invocation.number, invocation.attempt, code, message))

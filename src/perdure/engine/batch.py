@@ -1,0 +1,115 @@
+"""A batch: all that one commit writes, and the effects that wait for it.
+
+Rows are gathered as objects and turned into values once, when the batch is sealed; an invocation that is touched ten
+times is written once. What the processor needs to see of rows that are not committed yet, it sees through its caches.
+"""
+
+from dataclasses import dataclass, field
+
+from msgspec import Struct, json
+
+from perdure.engine.effects import Effect
+from perdure.engine.invocation import STORED_AS, Invocation, Waiter
+from perdure.engine.timers import Timer
+from perdure.protocol import wire_pb2 as pb
+
+StateKey = tuple[str, str, bytes]
+PromiseKey = tuple[str, str, str]
+Row = tuple[object, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Promise:
+    """A workflow's durable promise: its result once it has one, and the handlers that wait for it."""
+
+    key: PromiseKey
+    result: pb.NotificationMessage | None = None
+    waiters: list[Waiter] = field(default_factory=list[Waiter])
+
+
+class Sealed(Struct, frozen=True):
+    """A batch as rows for the writer, by statement, in the order in which they are to be executed."""
+
+    statements: tuple[tuple[str, list[Row]], ...]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is gathered for the next commit."""
+
+    journal: list[Row] = field(default_factory=list[Row])
+    invocations: dict[int, Invocation] = field(default_factory=dict[int, Invocation])
+    timers: dict[Timer, bool] = field(default_factory=dict[Timer, bool])
+    state: dict[StateKey, bytes | None] = field(default_factory=dict[StateKey, bytes | None])
+    cleared_objects: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    promises: dict[PromiseKey, Promise] = field(default_factory=dict[PromiseKey, Promise])
+    deployments: list[Row] = field(default_factory=list[Row])
+    effects: list[Effect] = field(default_factory=list[Effect])
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.journal
+            or self.invocations
+            or self.effects
+            or self.timers
+            or self.state
+            or self.cleared_objects
+            or self.promises
+            or self.deployments
+        )
+
+    def clear_object(self, service: str, key: str) -> None:
+        """All state of an object goes; what this batch set before goes with it."""
+        for state_key in [each for each in self.state if each[:2] == (service, key)]:
+            del self.state[state_key]
+        self.cleared_objects.append((service, key))
+
+    def seal(self) -> Sealed:
+        """The rows. Called once; what happens to the objects afterwards is the next batch's."""
+        statements: list[tuple[str, list[Row]]] = []
+
+        def add(name: str, rows: list[Row]) -> None:
+            if rows:
+                statements.append((name, rows))
+
+        add("deployment", self.deployments)
+        add("invocation", [_invocation_row(invocation) for invocation in self.invocations.values()])
+        add("journal", self.journal)
+        add("clear_timer", [timer for timer, kept in self.timers.items() if not kept])
+        add("timer", [timer for timer, kept in self.timers.items() if kept])
+        add("clear_object", list[Row](self.cleared_objects))
+        add("clear_state", [key for key, value in self.state.items() if value is None])
+        add("state", [(*key, value) for key, value in self.state.items() if value is not None])
+        add("promise", [_promise_row(promise) for promise in self.promises.values()])
+        return Sealed(tuple(statements))
+
+
+def _invocation_row(invocation: Invocation) -> Row:
+    target = invocation.target
+    return (
+        invocation.number,
+        invocation.id,
+        target.service,
+        target.key,
+        target.handler,
+        invocation.service_type,
+        invocation.handler_type,
+        STORED_AS.get(invocation.status, invocation.status).value,
+        invocation.created_at_ms,
+        invocation.modified_at_ms,
+        invocation.completed_at_ms,
+        invocation.execute_at_ms,
+        invocation.idempotency_key,
+        invocation.caller_id,
+        invocation.deployment_id,
+        invocation.protocol_version,
+        invocation.awaiting.SerializeToString() if invocation.awaiting is not None else None,
+        json.encode(invocation.waiters) if invocation.waiters else None,
+        invocation.output.SerializeToString() if invocation.output is not None else None,
+        json.encode(invocation.last_failure) if invocation.last_failure is not None else None,
+    )
+
+
+def _promise_row(promise: Promise) -> Row:
+    result = promise.result.SerializeToString() if promise.result is not None else None
+    return (*promise.key, result, json.encode(promise.waiters))

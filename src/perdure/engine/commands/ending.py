@@ -1,0 +1,71 @@
+"""How an attempt ends by itself: with a result, by suspending, or with an error."""
+
+from perdure.engine import attempts
+from perdure.engine.events import AttemptFailed
+from perdure.engine.invocation import Invocation, Step
+from perdure.engine.ledger import Ledger
+from perdure.engine.waiting import awaited_future, settle
+from perdure.errors import RemoteProtocolError
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.messages import Envelope
+
+
+def on_output(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """Journal the result; it counts once the service says that it has ended."""
+    command = envelope.message
+    assert isinstance(command, pb.OutputCommandMessage)
+    if command.WhichOneof("result") is None:
+        raise RemoteProtocolError("an output has neither value nor failure")
+    if invocation.output is not None:
+        raise RemoteProtocolError("a second output in one invocation")
+    ledger.append(invocation, envelope)
+    invocation.output = command
+
+
+def on_end(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """The handler has ended: so has the invocation."""
+    if invocation.output is None:
+        raise RemoteProtocolError("the service ended the invocation without an output")
+    invocation.attempt = 0
+    invocation.known.clear()
+    ledger.complete(invocation, invocation.output)
+
+
+def on_suspension(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """Sleep until what it waits for is there; if it came meanwhile, go on at once."""
+    message = envelope.message
+    assert isinstance(message, pb.SuspensionMessage)
+    future = awaited_future(message, invocation.protocol_version)
+    invocation.attempt = 0
+    if settle(future, invocation.known) is None:
+        invocation.awaiting = future
+        invocation.advance(Step.SUSPENDED, ledger.now_ms)
+        ledger.touch(invocation)
+    else:
+        ledger.make_ready(invocation, Step.RESUMED)
+    invocation.known.clear()
+
+
+def on_error(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """The attempt failed, and the service says why."""
+    error = envelope.message
+    assert isinstance(error, pb.ErrorMessage)
+    attempts.on_failed(
+        ledger,
+        AttemptFailed(
+            invocation.number,
+            invocation.attempt,
+            error.code or 500,
+            error.message,
+            error.stacktrace,
+            error.related_command_index if error.HasField("related_command_index") else None,
+            error.related_command_name if error.HasField("related_command_name") else None,
+            error.related_command_type if error.HasField("related_command_type") else None,
+            error.next_retry_delay if error.HasField("next_retry_delay") else None,
+            error.behavior,
+        ),
+    )
+
+
+def on_awaiting_on(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """A hint that the handler only waits: the invoker's business, which may ask it to suspend."""

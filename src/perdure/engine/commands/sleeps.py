@@ -1,0 +1,15 @@
+"""Sleep: a durable timer."""
+
+from perdure.engine.invocation import Invocation
+from perdure.engine.ledger import Ledger
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.messages import Envelope
+
+
+def on_sleep(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """Journal the sleep and set its timer; a wake-up time that has passed fires on the next tick."""
+    command = envelope.message
+    assert isinstance(command, pb.SleepCommandMessage)
+    ledger.append(invocation, envelope)
+    due_ms = min(max(command.wake_up_time, ledger.now_ms), 2**63 - 1)  # SQLite's integers are signed
+    ledger.set_timer((due_ms, invocation.number, command.result_completion_id))

@@ -1,0 +1,78 @@
+"""State of virtual objects and workflows.
+
+Reads are served from what is committed. That is exact: an exclusive handler's own writes are in its SDK's view, and
+its predecessor's were committed before it started.
+"""
+
+from perdure.engine.commands.rejection import CommandRejected
+from perdure.engine.invocation import Invocation
+from perdure.engine.ledger import Ledger
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.messages import Envelope, MessageType
+
+
+def on_eager_read(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """The SDK read from the state that it was given at the start, and says what it saw."""
+    _object(invocation)
+    ledger.append(invocation, envelope)
+
+
+def on_get_lazy_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """Answer with a value, or with nothing."""
+    command = envelope.message
+    assert isinstance(command, pb.GetLazyStateCommandMessage)
+    value = ledger.reader.state_value(*_object(invocation), command.key)
+    notification = pb.NotificationMessage(completion_id=command.result_completion_id)
+    if value is None:
+        notification.void.SetInParent()
+    else:
+        notification.value.content = value
+    ledger.append(invocation, envelope)
+    ledger.notify(invocation, MessageType.GET_LAZY_STATE_COMPLETION, notification)
+
+
+def on_get_lazy_state_keys(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    """Answer with the names, sorted."""
+    command = envelope.message
+    assert isinstance(command, pb.GetLazyStateKeysCommandMessage)
+    names = ledger.reader.state_names(*_object(invocation))
+    ledger.append(invocation, envelope)
+    notification = pb.NotificationMessage(
+        completion_id=command.result_completion_id, state_keys=pb.StateKeys(keys=names)
+    )
+    ledger.notify(invocation, MessageType.GET_LAZY_STATE_KEYS_COMPLETION, notification)
+
+
+def on_set_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    command = envelope.message
+    assert isinstance(command, pb.SetStateCommandMessage)
+    service, key = _writable_object(invocation)
+    ledger.append(invocation, envelope)
+    ledger.batch.state[service, key, command.key] = command.value.content
+
+
+def on_clear_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    command = envelope.message
+    assert isinstance(command, pb.ClearStateCommandMessage)
+    service, key = _writable_object(invocation)
+    ledger.append(invocation, envelope)
+    ledger.batch.state[service, key, command.key] = None
+
+
+def on_clear_all_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
+    service, key = _writable_object(invocation)
+    ledger.append(invocation, envelope)
+    ledger.batch.clear_object(service, key)
+
+
+def _object(invocation: Invocation) -> tuple[str, str]:
+    target = invocation.target
+    if invocation.service_type == "SERVICE":
+        raise CommandRejected(f"{target} is a plain service: only virtual objects and workflows have state")
+    return target.service, target.key or ""
+
+
+def _writable_object(invocation: Invocation) -> tuple[str, str]:
+    if invocation.handler_type == "SHARED":
+        raise CommandRejected(f"{invocation.target} is a shared handler: it may read state, and not write it")
+    return _object(invocation)

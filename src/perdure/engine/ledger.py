@@ -1,0 +1,320 @@
+"""The ledger: all of the engine's state that is not on disk, the batch that the next commit writes, and what can be
+done to them. Nothing here waits or does I/O; commands, timers and operators all act through it.
+
+It reads what is committed through the store's reader, and sees what is not committed yet through its caches: an
+invocation stays in memory from its first change in a batch until that batch is committed, and as long as it runs.
+
+Invariants, which the simulation checks after every event:
+L1  Journals are dense from 0, and entry 0 is the input.
+L2  A key has one holder; the invocations that wait for it are `pending`.
+L3  An effect never precedes the commit of the rows that it rests on: it lies in the batch that writes them, or later.
+L4  Memory equals what recovery would build: what is not in a row (attempts, failures, retry times) may be lost.
+"""
+
+from collections.abc import Callable, Iterable
+
+from perdure.engine.batch import Batch, Promise, PromiseKey
+from perdure.engine.config import EngineConfig
+from perdure.engine.effects import Notify, Respond, StartAttempt, StopAttempt
+from perdure.engine.events import Failure, Outcome, Target
+from perdure.engine.invocation import Invocation, Status, Step, Waiter, signal_key
+from perdure.engine.keys import Keys
+from perdure.engine.registry import Registry, ResolvedHandler
+from perdure.engine.store.reader import Reader
+from perdure.engine.timers import START, Timer, Timers
+from perdure.engine.waiting import settle
+from perdure.errors import UnknownTarget
+from perdure.protocol import ids
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import InvocationId
+from perdure.protocol.messages import Envelope, MessageType, is_notification
+
+_AT_REST = frozenset(
+    {Status.SCHEDULED, Status.PENDING, Status.READY, Status.SUSPENDED, Status.PAUSED, Status.COMPLETED}
+)
+
+
+class Ledger:
+    def __init__(
+        self,
+        reader: Reader,
+        registry: Registry,
+        config: EngineConfig,
+        new_id: Callable[[str | None], InvocationId] = ids.new_invocation_id,
+    ) -> None:
+        self.reader = reader
+        self.registry = registry
+        self.config = config
+        self.new_id = new_id
+        self.now_ms = 0
+        self.batch = Batch()
+        self.committing: Batch | None = None
+        self.keys = Keys(reader.queue)
+        self.timers = Timers(self._timers_after)
+        self._last_number = reader.last_number()
+        self.last_attempt = 0
+        self._invocations: dict[int, Invocation] = {}
+        self._numbers: dict[InvocationId, int] = {}
+        self._promises: dict[PromiseKey, Promise] = {}
+        self._requests: dict[int, list[int]] = {}
+
+    def find(self, id: InvocationId) -> Invocation | None:
+        """An invocation, from memory or the store. Whoever changes it must `touch` it, or keep to methods that do."""
+        number = self._numbers.get(id)
+        return self._invocations[number] if number is not None else self.reader.invocation_by_id(id)
+
+    def find_number(self, number: int) -> Invocation | None:
+        return self._invocations.get(number) or self.reader.invocation(number)
+
+    def running(self, number: int, attempt: int) -> Invocation | None:
+        """The invocation if this attempt at it is the one that runs; None for what comes too late."""
+        invocation = self._invocations.get(number)
+        if invocation is None or invocation.attempt != attempt or invocation.status is not Status.RUNNING:
+            return None
+        return invocation
+
+    def touch(self, invocation: Invocation) -> None:
+        """The invocation changed: its row is written, and it stays in memory until then."""
+        self.batch.invocations[invocation.number] = invocation
+        self.keep(invocation)
+
+    def keep(self, invocation: Invocation) -> None:
+        self._invocations[invocation.number] = invocation
+        self._numbers[invocation.id] = invocation.number
+
+    def admit(
+        self,
+        resolved: ResolvedHandler,
+        target: Target,
+        id: InvocationId,
+        body: bytes,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        idempotency_key: str | None = None,
+        execute_at_ms: int = 0,
+        caller_id: InvocationId | None = None,
+    ) -> Invocation:
+        """Take in a new invocation; it starts now, when its key is free, or when its time has come."""
+        self._last_number += 1
+        invocation = Invocation(
+            number=self._last_number,
+            id=id,
+            target=target,
+            service_type=resolved.service_type,
+            handler_type=resolved.handler_type,
+            status=Status.SCHEDULED,
+            created_at_ms=self.now_ms,
+            modified_at_ms=self.now_ms,
+            idempotency_key=idempotency_key,
+            caller_id=caller_id,
+            execute_at_ms=execute_at_ms,
+        )
+        command = pb.InputCommandMessage(value=pb.Value(content=body))
+        for name, value in headers:
+            command.headers.add(key=name, value=value)
+        invocation.input = Envelope(MessageType.INPUT, command)
+        self.touch(invocation)
+        self.append(invocation, invocation.input)
+        if execute_at_ms > self.now_ms:
+            self.set_timer((execute_at_ms, invocation.number, START))
+        else:
+            self.begin(invocation)
+        return invocation
+
+    def begin(self, invocation: Invocation) -> None:
+        """A scheduled invocation's time has come: it is ready, or waits for its key."""
+        target = invocation.target
+        if invocation.exclusive and not self.keys.take((target.service, target.key or ""), invocation.number):
+            invocation.advance(Step.QUEUED, self.now_ms)
+            self.touch(invocation)
+            return
+        self.make_ready(invocation, Step.FELL_DUE)
+
+    def make_ready(self, invocation: Invocation, step: Step) -> None:
+        """The invocation is to run as soon as there is a slot; its first time, it is pinned to a deployment."""
+        invocation.advance(step, self.now_ms)
+        invocation.awaiting = None
+        invocation.retry_at_ms = None
+        self.pin(invocation)
+        self.last_attempt += 1
+        invocation.attempt = self.last_attempt
+        self.touch(invocation)
+        self.batch.effects.append(StartAttempt(invocation.number, invocation.attempt))
+
+    def pin(self, invocation: Invocation) -> None:
+        """Choose deployment and version, once; left open while no deployment serves the target."""
+        if invocation.deployment_id is None:
+            try:
+                resolved = self.registry.resolve(invocation.target.service, invocation.target.handler)
+            except UnknownTarget:
+                return
+            invocation.deployment_id = resolved.deployment.id
+            invocation.protocol_version = resolved.protocol_version
+            self.touch(invocation)
+
+    def append(self, invocation: Invocation, envelope: Envelope) -> int:
+        """Journal an entry; its index. A journal that grows starts the count of failures anew."""
+        index = invocation.journal_length
+        invocation.journal_length = index + 1
+        invocation.stored_at_ms = self.now_ms
+        invocation.failures = 0
+        payload = envelope.message.SerializeToString()
+        self.batch.journal.append((invocation.number, index, int(envelope.type), payload, self.now_ms))
+        return index
+
+    def notify(
+        self,
+        invocation: Invocation,
+        type: MessageType,
+        notification: pb.NotificationMessage,
+        instead: Envelope | None = None,
+    ) -> None:
+        """Journal a notification, and tell the attempt that runs, or wake the invocation if it waits for this.
+
+        `instead` is what a running attempt is told (the acknowledgement of what it proposed itself).
+        """
+        if invocation.status is Status.COMPLETED:
+            return
+        envelope = Envelope(type, notification)
+        index = self.append(invocation, envelope)
+        learn(invocation.known, notification)
+        if invocation.status is Status.RUNNING:
+            self.batch.effects.append(Notify(invocation.number, invocation.attempt, index, instead or envelope))
+            return
+        self.touch(invocation)
+        if invocation.awaiting is not None and settle(invocation.awaiting, invocation.known) is not None:
+            self.make_ready(invocation, Step.RESUMED)
+        invocation.known.clear()
+
+    def complete(self, invocation: Invocation, output: pb.OutputCommandMessage) -> None:
+        """End the invocation: its callers get the outcome, its key goes to the next."""
+        at_its_key = invocation.exclusive and invocation.status is not Status.SCHEDULED
+        invocation.advance(Step.ENDED, self.now_ms)
+        invocation.completed_at_ms = self.now_ms
+        invocation.output = output
+        invocation.awaiting = None
+        if invocation.attempt:
+            self.batch.effects.append(StopAttempt(invocation.number, invocation.attempt))
+        invocation.attempt = 0
+        waiters, invocation.waiters = invocation.waiters, []
+        self.touch(invocation)
+        for waiter in waiters:
+            self.answer(waiter, output)
+        requests = self._requests.pop(invocation.number, None)
+        if requests:
+            outcome = outcome_of(invocation)
+            self.batch.effects.extend(Respond(request, outcome) for request in requests)
+        if at_its_key:
+            target = invocation.target
+            following = self.keys.release((target.service, target.key or ""), invocation.number)
+            if following is not None and (next_in_line := self.find_number(following)) is not None:
+                self.make_ready(next_in_line, Step.FELL_DUE)
+
+    def fail(self, invocation: Invocation, code: int, message: str) -> None:
+        """End the invocation in failure."""
+        self.complete(invocation, pb.OutputCommandMessage(failure=pb.Failure(code=code, message=message)))
+
+    def answer(self, waiter: Waiter, output: pb.OutputCommandMessage) -> None:
+        """Give an outcome to a handler that waits for it."""
+        caller = self.find_number(waiter.number)
+        if caller is None:
+            return
+        notification = pb.NotificationMessage(completion_id=waiter.completion_id)
+        if output.HasField("failure"):
+            notification.failure.CopyFrom(output.failure)
+        else:
+            notification.value.CopyFrom(output.value)
+        self.notify(caller, MessageType(waiter.type), notification)
+
+    def await_outcome(self, invocation: Invocation, request: int) -> None:
+        """Somebody outside waits for the outcome; at once, if it is there."""
+        if invocation.status is Status.COMPLETED:
+            self.batch.effects.append(Respond(request, outcome_of(invocation)))
+        else:
+            self._requests.setdefault(invocation.number, []).append(request)
+
+    def set_timer(self, timer: Timer) -> None:
+        self.batch.timers[timer] = True
+        self.timers.add(timer)
+
+    def promise(self, key: PromiseKey) -> Promise:
+        """A workflow's promise; one that nobody has asked for yet is open."""
+        promise = self._promises.get(key) or self.reader.promise(key) or Promise(key)
+        self._promises[key] = self.batch.promises[key] = promise
+        return promise
+
+    def take_batch(self) -> Batch:
+        """The batch to commit now; the next gathers from here on. One at a time."""
+        assert self.committing is None, "a batch is being committed already"
+        self.committing, self.batch = self.batch, Batch()
+        return self.committing
+
+    def committed(self) -> Batch:
+        """The batch is on disk: its effects may be carried out now, then `forget` what is at rest."""
+        batch, self.committing = self.committing, None
+        assert batch is not None, "no batch is being committed"
+        return batch
+
+    def forget(self, batch: Batch) -> None:
+        """Drop what is at rest and written: a suspended invocation costs a row on disk and nothing in memory."""
+        for number, invocation in batch.invocations.items():
+            if number not in self.batch.invocations and invocation.status in _AT_REST:
+                self._invocations.pop(number, None)
+                self._numbers.pop(invocation.id, None)
+                if invocation.exclusive and invocation.status in (Status.SUSPENDED, Status.PAUSED):
+                    self.keys.drop((invocation.target.service, invocation.target.key or ""))
+        for key in batch.promises:
+            if key not in self.batch.promises:
+                self._promises.pop(key, None)
+
+    def is_uncommitted(self, number: int) -> bool:
+        """Whether something of this invocation is not on disk yet."""
+        return number in self.batch.invocations or (
+            self.committing is not None and number in self.committing.invocations
+        )
+
+    def invocations_in_memory(self) -> Iterable[Invocation]:
+        return self._invocations.values()
+
+    def _timers_after(self, cursor: Timer, limit: int) -> list[Timer]:
+        """The next timers beyond the cursor: those on disk, and those on their way there."""
+        timers = set(self.reader.timers_after(cursor, limit))
+        for batch in (self.committing, self.batch):
+            for timer, kept in batch.timers.items() if batch is not None else ():
+                if timer > cursor and kept:
+                    timers.add(timer)
+                elif not kept:
+                    timers.discard(timer)
+        return sorted(timers)[:limit]
+
+
+def learn(known: dict[int | str, bool], notification: pb.NotificationMessage) -> None:
+    """Note the outcome of a notification under its id."""
+    succeeded = not notification.HasField("failure")
+    match notification.WhichOneof("id"):
+        case "completion_id":
+            known[notification.completion_id] = succeeded
+        case "signal_id":
+            known[signal_key(notification.signal_id)] = succeeded
+        case "signal_name":
+            known[signal_key(notification.signal_name)] = succeeded
+        case _:
+            raise AssertionError("a notification without an id was journaled")
+
+
+def learn_all(known: dict[int | str, bool], journal: Iterable[Envelope]) -> None:
+    """Note the outcomes of all notifications of a journal."""
+    for envelope in journal:
+        if is_notification(envelope.type):
+            assert isinstance(envelope.message, pb.NotificationMessage)
+            learn(known, envelope.message)
+
+
+def outcome_of(invocation: Invocation) -> Outcome:
+    """What a completed invocation came to."""
+    output = invocation.output
+    assert output is not None, f"{invocation.id} is completed without an output"
+    if output.HasField("failure"):
+        metadata = {entry.key: entry.value for entry in output.failure.metadata} or None
+        return Outcome(invocation.id, failure=Failure(output.failure.code, output.failure.message, metadata))
+    return Outcome(invocation.id, value=output.value.content)

@@ -1,0 +1,118 @@
+"""The processor: one event at a time, from outside into the ledger. It looks up and dispatches, nothing else."""
+
+from typing import assert_never
+
+from perdure.engine import attempts, operations
+from perdure.engine.commands import MESSAGES, CommandRejected
+from perdure.engine.effects import Respond, StartAttempt
+from perdure.engine.events import (
+    AttachRequested,
+    AttemptFailed,
+    AttemptInterrupted,
+    AttemptStarted,
+    DeploymentRegistered,
+    Event,
+    KillRequested,
+    MessageReceived,
+    ResumeRequested,
+    SignalSent,
+    Submitted,
+    TimersDue,
+)
+from perdure.engine.invocation import Status
+from perdure.engine.ledger import Ledger
+from perdure.engine.timers import START, Timer
+from perdure.errors import RemoteProtocolError
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.messages import MessageType
+
+PROTOCOL_VIOLATION = 571
+
+
+class Processor:
+    """The single writer. What comes of an event lies in the ledger's batch."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def recover(self, now_ms: int) -> None:
+        """Start again what was running, or about to run, when the last engine on this store ended."""
+        ledger = self.ledger
+        ledger.now_ms = now_ms
+        for number in ledger.reader.ready():
+            ledger.last_attempt += 1
+            ledger.batch.effects.append(StartAttempt(number, ledger.last_attempt))
+
+    def apply(self, event: Event, now_ms: int) -> None:
+        """Take in one event.
+
+        A peer's mistake fails its attempt, a caller's is told to the caller; an exception that leaves here is a bug
+        of ours or a broken store, and the engine stops.
+        """
+        ledger = self.ledger
+        ledger.now_ms = now_ms
+        match event:
+            case MessageReceived():
+                _on_message(ledger, event)
+            case Submitted():
+                operations.on_submitted(ledger, event)
+            case AttemptStarted():
+                attempts.on_started(ledger, event)
+            case AttemptFailed():
+                attempts.on_failed(ledger, event)
+            case AttemptInterrupted():
+                attempts.on_interrupted(ledger, event)
+            case TimersDue():
+                _on_timers_due(ledger, event)
+            case SignalSent():
+                operations.on_signal(ledger, event)
+            case AttachRequested():
+                operations.on_attach(ledger, event)
+            case KillRequested():
+                operations.on_kill(ledger, event)
+            case ResumeRequested():
+                operations.on_resume(ledger, event)
+            case DeploymentRegistered():
+                ledger.batch.deployments.append((event.deployment_id, event.record))
+                ledger.batch.effects.append(Respond(event.request, None))
+            case _:
+                assert_never(event)
+
+
+def _on_message(ledger: Ledger, event: MessageReceived) -> None:
+    invocation = ledger.running(event.number, event.attempt)
+    if invocation is None:
+        return
+    handler = MESSAGES.get(event.envelope.type)
+    try:
+        if handler is None:
+            raise RemoteProtocolError(f"a service may not send {MessageType(event.envelope.type).name} messages")
+        handler(ledger, invocation, event.envelope)
+    except CommandRejected as error:
+        attempts.reject(ledger, invocation, error.code, str(error))
+    except RemoteProtocolError as error:
+        attempts.reject(ledger, invocation, PROTOCOL_VIOLATION, str(error))
+
+
+def _on_timers_due(ledger: Ledger, event: TimersDue) -> None:
+    for _ in range(event.limit):
+        timer = ledger.timers.pop_due(ledger.now_ms)
+        if timer is None:
+            return
+        _fire(ledger, timer)
+
+
+def _fire(ledger: Ledger, timer: Timer) -> None:
+    _, number, completion_id = timer
+    if completion_id < START:
+        attempts.on_retry_due(ledger, number, -completion_id)
+        return
+    ledger.batch.timers[timer] = False
+    invocation = ledger.find_number(number)
+    if invocation is None or invocation.status is Status.COMPLETED:
+        return
+    if completion_id != START:
+        notification = pb.NotificationMessage(completion_id=completion_id, void=pb.Void())
+        ledger.notify(invocation, MessageType.SLEEP_COMPLETION, notification)
+    elif invocation.status is Status.SCHEDULED:
+        ledger.begin(invocation)
