@@ -4,6 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("perdure", deadline=None)  # a shared machine's pauses are no bugs
+settings.load_profile("perdure")
 
 POLL_S = 0.02
 

@@ -20,12 +20,12 @@ ProtocolMode = Literal["BIDI_STREAM", "REQUEST_RESPONSE"]
 ServiceType = Literal["SERVICE", "VIRTUAL_OBJECT", "WORKFLOW"]
 HandlerType = Literal["WORKFLOW", "EXCLUSIVE", "SHARED"]
 
-_NAME = r"^([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*$"
-_HANDLER_NAME = r"^([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*$"
+_NAME = r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*"
+_HANDLER_NAME = r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*"
 
 
-class _Camel(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True):
-    pass
+class _Camel(Struct, frozen=True, rename="camel", omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """Manifest versions are negotiated, so a field that is not known is a mistake and not the future."""
 
 
 class Payload(_Camel, frozen=True, kw_only=True):
@@ -186,10 +186,16 @@ def check_manifest(manifest: Manifest) -> None:
         if service.name in seen:
             raise DeploymentRejected(f"the manifest names service {service.name!r} twice", restate_code="META0013")
         seen.add(service.name)
+        handlers: set[str] = set()
         for handler in service.handlers:
             _check_name(f"handler of {service.name}", handler.name, _HANDLER_NAME)
+            if handler.name in handlers:
+                raise DeploymentRejected(
+                    f"the manifest names handler {service.name}/{handler.name} twice", restate_code="META0013"
+                )
+            handlers.add(handler.name)
 
 
 def _check_name(what: str, name: str, pattern: str) -> None:
-    if not re.match(pattern, name):
+    if not re.fullmatch(pattern, name):
         raise DeploymentRejected(f"{what} {name!r} does not match {pattern}", restate_code="META0013")

@@ -1,0 +1,150 @@
+"""The processes that the conformance tests run: engines and service endpoints, ours and the official ones."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from msgspec import Struct
+
+ROOT = Path(__file__).parents[2]
+PEERS_PYTHON = Path(os.environ.get("PERDURE_PEERS_PYTHON", ROOT / ".cache/peers/bin/python"))
+REFERENCE_SERVER = Path(
+    os.environ.get("PERDURE_REFERENCE_SERVER", ROOT / ".cache/npm/node_modules/.bin/restate-server")
+)
+READY_S = 30.0
+STOP_S = 15.0
+
+
+class EngineAddress(Struct, frozen=True):
+    """Where an engine is reached."""
+
+    ingress_url: str
+    admin_url: str
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextmanager
+def running(
+    command: list[str | Path], ready_url: str, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process, once `ready_url` answers 200; stopped at the end. Its output goes to `log`."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+            env=environment, cwd=ROOT,
+        )  # fmt: skip
+    try:
+        _await_ready(process, ready_url, log)
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + READY_S
+    # The official endpoint of hypercorn answers /health over HTTP/1.1 as well, so one client is enough.
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(url, timeout=2.0, trust_env=False).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"{url} did not come up:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+@contextmanager
+def reference_engine(folder: Path, *, version: int = 7) -> Iterator[EngineAddress]:
+    """The real restate-server; it takes version 6 of the protocol unless asked for 7."""
+    node, ingress, admin = free_port(), free_port(), free_port()
+    config = folder / "restate.toml"
+    config.write_text(
+        f"""
+base-dir = "{folder / "restate-data"}"
+node-name = "one"
+cluster-name = "conformance"
+listen-mode = "tcp"
+bind-ip = "127.0.0.1"
+bind-port = {node}
+advertised-host = "127.0.0.1"
+default-num-partitions = 1
+disable-telemetry = true
+rocksdb-total-memory-size = "128 MiB"
+experimental-enable-protocol-v7 = {"true" if version >= 7 else "false"}
+[ingress]
+bind-port = {ingress}
+[admin]
+bind-port = {admin}
+"""
+    )
+    address = EngineAddress(f"http://127.0.0.1:{ingress}", f"http://127.0.0.1:{admin}")
+    command: list[str | Path] = [REFERENCE_SERVER, "--no-logo", "--config-file", config]
+    with running(command, f"{address.ingress_url}/restate/health", folder / "restate.log"):
+        yield address
+
+
+@contextmanager
+def our_engine(folder: Path, *modules: str) -> Iterator[EngineAddress]:
+    """`perdure up`, with the services of `modules` embedded."""
+    ingress, admin = free_port(), free_port()
+    address = EngineAddress(f"http://127.0.0.1:{ingress}", f"http://127.0.0.1:{admin}")
+    command: list[str | Path] = [
+        _beside_python("perdure"), "up", *modules, "--ingress-port", str(ingress), "--admin-port", str(admin),
+        "--data-dir", folder / "data",
+    ]  # fmt: skip
+    with running(command, f"{address.ingress_url}/restate/health", folder / "perdure-up.log"):
+        yield address
+
+
+@contextmanager
+def our_endpoint(folder: Path, module: str = "tests.conformance.services:app") -> Iterator[str]:
+    """`perdure serve`; gives the endpoint's address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command: list[str | Path] = [_beside_python("perdure"), "serve", module, "--port", str(port)]
+    with running(command, f"{url}/health", folder / "perdure-serve.log"):
+        yield url
+
+
+@contextmanager
+def official_endpoint(
+    folder: Path, module: str = "tests.conformance.services:app", env: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """The services on the official Python SDK, served by hypercorn; gives the endpoint's address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    config = folder / "hypercorn.toml"
+    config.write_text(f'bind = ["127.0.0.1:{port}"]\nkeep_alive_max_requests = 100000\n')
+    command: list[str | Path] = [PEERS_PYTHON, "-m", "hypercorn", "--config", config, module]
+    with running(command, f"{url}/health", folder / "hypercorn.log", {"CONFORMANCE_SDK": "restate", **(env or {})}):
+        yield url
+
+
+def register(engine: EngineAddress, endpoint_url: str, *, http_11: bool = False) -> None:
+    """Tells an engine of an endpoint."""
+    body = {"uri": endpoint_url, "use_http_11": http_11}
+    answer = httpx.post(f"{engine.admin_url}/deployments", json=body, timeout=30.0, trust_env=False)
+    assert answer.status_code == 201, f"registration: {answer.status_code} {answer.text}"
+
+
+def _beside_python(command: str) -> Path:
+    return Path(sys.executable).parent / command

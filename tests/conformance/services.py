@@ -1,0 +1,369 @@
+"""Services that use all of the SDK, once; the same text runs on ours and on the official one.
+
+`CONFORMANCE_SDK` names the module. What a handler proves is in its name; the tests say what must come out.
+"""
+
+import os
+from collections import Counter
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+sdk: Any = import_module(os.environ.get("CONFORMANCE_SDK", "perdure"))
+
+tried: Counter[str] = Counter()  # how often something was begun in this process, by what the caller named it
+
+plain = sdk.Service("Plain")
+ledger = sdk.VirtualObject("Ledger")
+lazy_ledger = sdk.VirtualObject("LazyLedger", enable_lazy_state=True)
+mailbox = sdk.VirtualObject("Mailbox")
+approval = sdk.Workflow("Approval")
+
+
+# ---- values ----
+
+
+@plain.handler()
+async def echo(ctx: Any, text: str) -> str:
+    return text
+
+
+@plain.handler()
+async def nothing(ctx: Any) -> None:
+    return None
+
+
+@plain.handler()
+async def headers(ctx: Any) -> dict[str, str]:
+    return {name: value for name, value in ctx.request().headers.items() if name.startswith("x-test-")}
+
+
+@plain.handler()
+async def fails(ctx: Any, code: int) -> None:
+    raise sdk.TerminalError("no, and that is final", status_code=code)
+
+
+# ---- runs and retries ----
+
+
+@plain.handler()
+async def steps(ctx: Any, count: int) -> list[int]:
+    return [await ctx.run_typed(f"step {n}", lambda n=n: n * n) for n in range(count)]
+
+
+@plain.handler()
+async def step_fails_for_good(ctx: Any, text: str) -> str:
+    def refuse() -> str:
+        raise sdk.TerminalError(text, status_code=418)
+
+    try:
+        return await ctx.run_typed("refuse", refuse)
+    except sdk.TerminalError as error:
+        return f"{error.status_code} {error.message}"
+
+
+@plain.handler()
+async def step_fails_twice(ctx: Any, name: str) -> int:
+    def flaky() -> int:
+        tried[name] += 1
+        if tried[name] < 3:
+            raise ValueError("not yet")
+        return tried[name]
+
+    return await ctx.run_typed("flaky", flaky, sdk.RunOptions(initial_retry_interval=timedelta(milliseconds=50)))
+
+
+@plain.handler()
+async def step_gives_up(ctx: Any, name: str) -> str:
+    def broken() -> None:
+        tried[name] += 1
+        raise ValueError("never")
+
+    options = sdk.RunOptions(max_attempts=2, initial_retry_interval=timedelta(milliseconds=50))
+    try:
+        await ctx.run_typed("broken", broken, options)
+    except sdk.TerminalError:
+        return f"gave up after {tried[name]}"
+    return "did not give up"
+
+
+@plain.handler()
+async def handler_fails_once(ctx: Any, name: str) -> int:
+    done = await ctx.run_typed("count", lambda: tried.update([f"{name} step"]) or tried[f"{name} step"])
+    tried[name] += 1
+    if tried[name] < 2:
+        raise ValueError("the first attempt fails")
+    return done
+
+
+@plain.handler()
+async def random_values(ctx: Any) -> list[Any]:
+    """What must be the same on each attempt: the sleep makes a second one over HTTP/1.1."""
+    before = [str(ctx.uuid()), ctx.random().random(), await ctx.time()]
+    tried[before[0]] += 1
+    await ctx.sleep(timedelta(milliseconds=10))
+    return [*before, tried[before[0]]]
+
+
+# ---- time, calls, combinators ----
+
+
+@plain.handler()
+async def nap(ctx: Any, ms: int) -> str:
+    await ctx.sleep(timedelta(milliseconds=ms))
+    return f"slept {ms}"
+
+
+@plain.handler()
+async def calls(ctx: Any, text: str) -> list[str]:
+    typed = await ctx.service_call(echo, arg=text)
+    generic = await ctx.generic_call("Plain", "echo", f'"{text}"'.encode(), headers={"x-test-by": "calls"})
+    return [typed, generic.decode()]
+
+
+@plain.handler()
+async def calls_what_fails(ctx: Any, code: int) -> str:
+    try:
+        await ctx.service_call(fails, arg=code)
+    except sdk.TerminalError as error:
+        return f"{error.status_code} {error.message}"
+    return "did not fail"
+
+
+@plain.handler()
+async def gathers(ctx: Any, naps_ms: list[int]) -> list[str]:
+    futures = [ctx.service_call(nap, arg=ms) for ms in naps_ms]
+    return [await future for future in await sdk.gather(*futures)]
+
+
+@plain.handler()
+async def selects(ctx: Any) -> list[str]:
+    slow = ctx.sleep(timedelta(minutes=10))
+    winner, value = await sdk.select(slow=slow, quick=ctx.service_call(nap, arg=20))
+    return [winner, value]
+
+
+@plain.handler()
+async def as_they_complete(ctx: Any, naps_ms: list[int]) -> list[str]:
+    futures = [ctx.service_call(nap, arg=ms) for ms in naps_ms]
+    return [await future async for future in sdk.as_completed(*futures)]
+
+
+@plain.handler()
+async def waits_for_some(ctx: Any) -> list[int]:
+    quick, slow = ctx.service_call(nap, arg=5), ctx.sleep(timedelta(minutes=10))
+    done, pending = await sdk.wait_completed(quick, slow)
+    return [len(done), len(pending)]
+
+
+# ---- sends ----
+
+
+@plain.handler()
+async def sends(ctx: Any, name: str) -> str:
+    handle = ctx.object_send(add, key=name, arg=5, headers={"x-test-by": "sends"})
+    return await handle.invocation_id()
+
+
+@plain.handler()
+async def sends_later(ctx: Any, name: str) -> str:
+    handle = ctx.object_send(add, key=name, arg=7, send_delay=timedelta(milliseconds=300))
+    return await handle.invocation_id()
+
+
+@plain.handler()
+async def calls_with_idempotency_key(ctx: Any, name: str) -> list[int]:
+    first = await ctx.object_call(add, key=name, arg=1, idempotency_key="once")
+    second = await ctx.object_call(add, key=name, arg=1, idempotency_key="once")
+    return [first, second]
+
+
+@plain.handler()
+async def attaches(ctx: Any, ms: int) -> str:
+    handle = ctx.service_send(nap, arg=ms)
+    return await ctx.attach_invocation(await handle.invocation_id(), type_hint=str)
+
+
+# ---- cancellation ----
+
+
+@plain.handler()
+async def cancels(ctx: Any) -> str:
+    handle = ctx.service_send(nap, arg=600_000)
+    invocation_id = await handle.invocation_id()
+    ctx.cancel_invocation(invocation_id)
+    try:
+        return await ctx.attach_invocation(invocation_id, type_hint=str)
+    except sdk.TerminalError as error:
+        return f"{error.status_code}"
+
+
+@plain.handler()
+async def tells_when_cancelled(ctx: Any, name: str) -> str:
+    """Calls a handler that waits for ever; a cancel from outside reaches that one first."""
+    ctx.object_send(put, key=name, arg="started")
+    try:
+        return await ctx.service_call(waits_until_cancelled, arg=name)
+    except sdk.TerminalError as error:
+        return f"caller {error.status_code}"
+
+
+@plain.handler()
+async def waits_until_cancelled(ctx: Any, name: str) -> str:
+    try:
+        await ctx.sleep(timedelta(minutes=10))
+    except sdk.TerminalError as error:
+        ctx.object_send(put, key=f"{name} child", arg=f"child {error.status_code}")
+        raise
+    return "was not cancelled"
+
+
+# ---- awakeables and signals ----
+
+
+@plain.handler()
+async def waits_for_awakeable(ctx: Any, name: str) -> str:
+    awakeable_id, future = ctx.awakeable(type_hint=str)
+    ctx.object_send(put, key=name, arg=awakeable_id)
+    try:
+        return f"got {await future}"
+    except sdk.TerminalError as error:
+        return f"{error.status_code} {error.message}"
+
+
+@plain.handler()
+async def awakeable_by_handler(ctx: Any, how: str) -> str:
+    awakeable_id, future = ctx.awakeable(type_hint=str)
+    ctx.service_send(completes_awakeable, arg=[how, awakeable_id])
+    try:
+        return f"got {await future}"
+    except sdk.TerminalError as error:
+        return f"{error.status_code} {error.message}"
+
+
+@plain.handler()
+async def completes_awakeable(ctx: Any, how_and_id: list[str]) -> None:
+    how, awakeable_id = how_and_id
+    if how == "resolve":
+        ctx.resolve_awakeable(awakeable_id, "a letter")
+    else:
+        ctx.reject_awakeable(awakeable_id, "lost in the post", failure_code=410)
+
+
+@plain.handler()
+async def signalled(ctx: Any, how: str) -> str:
+    """Starts a handler that waits for a named signal, gives it, and says what came of it."""
+    handle = ctx.service_send(waits_for_signal, arg="go")
+    invocation_id = await handle.invocation_id()
+    if how == "resolve":
+        ctx.resolve_signal(invocation_id, "go", "on")
+    else:
+        ctx.reject_signal(invocation_id, "go", "stay", failure_code=403)
+    return await ctx.attach_invocation(invocation_id, type_hint=str)
+
+
+@plain.handler()
+async def waits_for_signal(ctx: Any, name: str) -> str:
+    try:
+        return f"go {await ctx.signal(name, type_hint=str)}"
+    except sdk.TerminalError as error:
+        return f"{error.status_code} {error.message}"
+
+
+# ---- state ----
+
+
+@ledger.handler()
+async def add(ctx: Any, amount: int) -> int:
+    total = (await ctx.get("total", type_hint=int) or 0) + amount
+    ctx.set("total", total)
+    return total
+
+
+@ledger.handler(kind="shared")
+async def total(ctx: Any) -> int | None:
+    return await ctx.get("total", type_hint=int)
+
+
+@ledger.handler()
+async def add_slowly(ctx: Any, amount: int) -> int:
+    """Loses updates if two of one key ever run together."""
+    before = await ctx.get("total", type_hint=int) or 0
+    await ctx.sleep(timedelta(milliseconds=20))
+    ctx.set("total", before + amount)
+    return before + amount
+
+
+async def _tour_of_state(ctx: Any) -> list[Any]:
+    seen: list[Any] = [await ctx.get("a", type_hint=str), sorted(await ctx.state_keys())]
+    ctx.set("a", "1")
+    ctx.set("b", "")
+    seen += [await ctx.get("a", type_hint=str), await ctx.get("b", type_hint=str), sorted(await ctx.state_keys())]
+    ctx.clear("a")
+    seen.append(await ctx.get("a", type_hint=str))  # no keys here: the official SDK still names "a", read eagerly
+    ctx.clear_all()
+    seen.append(sorted(await ctx.state_keys()))
+    ctx.set("left", "over")
+    return [ctx.key(), *seen]
+
+
+@ledger.handler()
+async def tour(ctx: Any) -> list[Any]:
+    return await _tour_of_state(ctx)
+
+
+@lazy_ledger.handler("tour")
+async def lazy_tour(ctx: Any) -> list[Any]:
+    return await _tour_of_state(ctx)
+
+
+@lazy_ledger.handler("add")
+async def lazy_add(ctx: Any, amount: int) -> int:
+    total = (await ctx.get("total", type_hint=int) or 0) + amount
+    ctx.set("total", total)
+    return total
+
+
+@mailbox.handler()
+async def put(ctx: Any, letter: str) -> None:
+    ctx.set("letter", letter)
+
+
+@mailbox.handler(kind="shared")
+async def peek(ctx: Any) -> str | None:
+    return await ctx.get("letter", type_hint=str)
+
+
+# ---- workflow ----
+
+
+@approval.main()
+async def run(ctx: Any, claim: str) -> str:
+    ctx.set("claim", claim)
+    try:
+        return f"{claim}: {await ctx.promise('decision', type_hint=str)}"
+    except sdk.TerminalError as error:
+        return f"{claim}: {error.status_code} {error.message}"
+
+
+@approval.handler()
+async def decide(ctx: Any, decision: str) -> str:
+    """Gives the decision; says what a second one meets."""
+    promise = ctx.promise("decision", type_hint=str)
+    try:
+        if decision == "refuse":
+            await promise.reject("refused", 402)
+        else:
+            await promise.resolve(decision)
+    except sdk.TerminalError as error:
+        return f"too late: {error.status_code}"
+    return "noted"
+
+
+@approval.handler()
+async def state_of(ctx: Any) -> list[str | None]:
+    return [await ctx.get("claim", type_hint=str), await ctx.promise("decision", type_hint=str).peek()]
+
+
+services = [plain, ledger, lazy_ledger, mailbox, approval]
+app = sdk.app(services)
