@@ -1,28 +1,24 @@
-"""Installs the peers once, under .cache/peers: a virtual environment from PyPI, restate-server from npm."""
+"""Installs the peers once, under .cache: a virtual environment from PyPI; restate-server from npm, as the tests do."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PEERS = HERE.parent.parent / ".cache" / "peers"
-PYTHON = PEERS / "venv" / "bin" / "python"
-RESTATE_SERVER = PEERS / "node_modules" / ".bin" / "restate-server"
-
-WANTED = ("requirements.txt", "package.json", "package-lock.json")
-STAMP = PEERS / "installed"
+REPOSITORY = HERE.parent.parent
+ENVIRONMENT = REPOSITORY / ".cache" / "benchmark-peers"
+PYTHON = ENVIRONMENT / "bin" / "python"
+NPM = REPOSITORY / ".cache" / "npm"
+RESTATE_SERVER = NPM / "node_modules" / ".bin" / "restate-server"
 
 
 def install() -> None:
     """Install what is missing or has changed; at once done when nothing has."""
-    wanted = "".join((HERE / name).read_text() for name in WANTED)
-    if STAMP.exists() and STAMP.read_text() == wanted:
-        return
-    print(f"installing the peers into {PEERS}, once", file=sys.stderr)
-    PEERS.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        (PEERS / name).write_text((HERE / name).read_text())
-    subprocess.run([sys.executable, "-m", "venv", PEERS / "venv"], check=True)
-    subprocess.run([PYTHON, "-m", "pip", "install", "-qq", "-r", HERE / "requirements.txt"], check=True)
-    subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=PEERS, check=True)
-    STAMP.write_text(wanted)
+    requirements, stamp = HERE / "requirements.txt", ENVIRONMENT / "installed"
+    if not stamp.exists() or stamp.read_text() != requirements.read_text():
+        print(f"installing the peers into {ENVIRONMENT}, once", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
+        subprocess.run([PYTHON, "-m", "pip", "install", "-qq", "-r", requirements], check=True)
+        stamp.write_text(requirements.read_text())
+    if not RESTATE_SERVER.exists():
+        subprocess.run(["make", ".cache/npm/.installed"], cwd=REPOSITORY, check=True)
