@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +14,14 @@ from perdure.sdk.serde import Serde, serde_for
 from perdure.sdk.signature import read_signature
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
+O = TypeVar("O")  # noqa: E741
+
+HandlerFunction: TypeAlias = (
+    Callable[[Any, I], Awaitable[O]] | Callable[[Any], Awaitable[O]] | Callable[[Any, I], O] | Callable[[Any], O]
+)
+"""What can be called durably: what a handler decorator returned. The order lets type checkers find `O`."""
 
 InvocationContextManager: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
 """Makes the context manager that is entered around each attempt."""
