@@ -1,0 +1,61 @@
+"""JSON bodies of the admin port, in both directions: `{"message", "restate_code"}` is its error."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from perdure.errors import InvalidInput, TooLarge, UsageError
+
+T = TypeVar("T")
+
+BODY_BYTES_MAX = 1024 * 1024
+
+
+class UnsupportedMediaType(UsageError):
+    """The body is not said to be JSON. Browsers can send other types across sites without asking, so it is refused."""
+
+    http_status = 415
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+
+
+def error_response(
+    status: int, message: str, restate_code: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    response = json_response({"message": message, "restate_code": restate_code}, status, headers)
+    if status == 503:
+        response.headers["retry-after"] = "1"
+    return response
+
+
+async def read_json(request: Request, type: type[T]) -> T:
+    """The request's body as a `type`.
+
+    Raises:
+        InvalidInput: it is not JSON, or does not fit; the message says where.
+        TooLarge, UnsupportedMediaType
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType(
+            f"the body's content-type is {content_type!r}: send JSON with `content-type: application/json` "
+            "(with curl: `--json '...'`)"
+        )
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BODY_BYTES_MAX:
+            raise TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes, which is the limit")
+    try:
+        return msgspec.json.decode(body, type=type)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"the body does not fit: {error}") from error
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"the body is not JSON: {error}") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput("the body is not JSON: it is not UTF-8, or nested too deep") from error

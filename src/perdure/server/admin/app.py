@@ -1,0 +1,84 @@
+"""The admin port: deployments, services, invocations; health and version. Each answer is JSON."""
+
+import logging
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from perdure.errors import DeploymentRejected, PerdureError
+from perdure.server.admin import deployments, invocations, services
+from perdure.server.admin.answers import error_response, json_response
+from perdure.server.facade import Engine
+from perdure.version import __version__
+
+logger = logging.getLogger(__name__)
+
+ADMIN_API_VERSION_MIN = 2
+ADMIN_API_VERSION_MAX = 4
+"""The versions of the open admin interface whose paths and bodies are spoken here."""
+
+
+def admin_app(engine: Engine, *, ingress_url: str) -> Starlette:
+    app = Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/version", version),
+            *deployments.ROUTES,
+            *services.ROUTES,
+            *invocations.ROUTES,
+        ],
+        exception_handlers={PerdureError: explain, HTTPException: explain_http, Exception: explain_bug},
+    )
+    app.state.engine = engine
+    app.state.ingress_url = ingress_url
+    return app
+
+
+async def health(request: Request) -> Response:
+    """200 once recovery is done."""
+    engine: Engine = request.app.state.engine
+    if engine.ready and not engine.stopping:
+        return Response()
+    doing = "stopping" if engine.stopping else "starting"
+    return error_response(503, f"the engine is {doing}: ask again in a moment")
+
+
+async def version(request: Request) -> Response:
+    return json_response(
+        {
+            "version": __version__,
+            "min_admin_api_version": ADMIN_API_VERSION_MIN,
+            "max_admin_api_version": ADMIN_API_VERSION_MAX,
+            "ingress_endpoint": request.app.state.ingress_url,
+            "features": {},
+        }
+    )
+
+
+async def explain(_: Request, error: Exception) -> Response:
+    assert isinstance(error, PerdureError)
+    restate_code = error.restate_code if isinstance(error, DeploymentRejected) else None
+    return error_response(error.http_status, str(error), restate_code)
+
+
+async def explain_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    match error.status_code:
+        case 404:
+            message = f"no {path}: the admin port has /deployments, /services, /invocations, /health and /version"
+        case 405:
+            message = f"{request.method} is not allowed on {path}"
+        case status:
+            message = HTTPStatus(status).phrase
+    return error_response(error.status_code, message, headers=error.headers)
+
+
+async def explain_bug(request: Request, _: Exception) -> Response:
+    """The server logs the exception itself; a client never sees it."""
+    logger.error("A request to the admin port failed", extra={"path": request.url.path})
+    return error_response(500, "internal error: the engine's log says more")

@@ -1,0 +1,147 @@
+"""Serves ingress and admin port inside the running event loop: binds, answers, stops.
+
+Signals are the business of whoever starts us. Both ports are bound before either answers, so that one that cannot be
+had leaves nothing half started.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from perdure.errors import PortUnavailable
+from perdure.server.admin.app import admin_app
+from perdure.server.facade import Engine
+from perdure.server.ingress import Ingress
+
+_CLOSING_S = 1.0  # for answers of 503 to be written to those who still wait when the grace is over
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where to listen; port 0 picks a free one."""
+
+    host: str = "127.0.0.1"
+    ingress_port: int = 8080
+    admin_port: int = 9070
+
+
+class HttpServer:
+    """Both ports of one engine."""
+
+    def __init__(self, engine: Engine, config: ServerConfig | None = None) -> None:
+        self._engine = engine
+        self._config = config or ServerConfig()
+        self._servers: list[_Server] = []
+        self._serving: list[asyncio.Task[None]] = []
+        self.ingress_url = ""
+        """Known once started, as is `admin_url`."""
+        self.admin_url = ""
+
+    async def start(self) -> None:
+        """Returns once both ports answer.
+
+        Raises:
+            PortUnavailable: one of them cannot be bound; nothing is left open.
+        """
+        host = self._config.host
+        ingress_socket = _bind(host, self._config.ingress_port)
+        try:
+            admin_socket = _bind(host, self._config.admin_port)
+        except PortUnavailable:
+            ingress_socket.close()
+            raise
+        self.ingress_url, self.admin_url = _url(ingress_socket), _url(admin_socket)
+        self._servers = [
+            _Server(Ingress(self._engine), ingress_socket),
+            _Server(admin_app(self._engine, ingress_url=self.ingress_url), admin_socket),
+        ]
+        self._serving = [asyncio.create_task(server.serve()) for server in self._servers]
+        for server in self._servers:
+            await server.listening.wait()
+
+    async def stop(self, grace_s: float = 10.0) -> None:
+        """Accepts nothing new, waits for the answers that are due, then gives those who still wait a 503."""
+        if not self._serving:
+            return
+        for server in self._servers:
+            server.should_exit = True
+        _, late = await asyncio.wait(self._serving, timeout=grace_s)
+        if late:
+            for server in self._servers:
+                server.give_up()
+            _, late = await asyncio.wait(self._serving, timeout=_CLOSING_S)
+        if late:
+            for server in self._servers:
+                server.force_exit = True
+        await asyncio.gather(*self._serving)
+        self._serving.clear()
+
+
+class _Server(uvicorn.Server):
+    """One port. uvicorn's own ways with signals and logging are left out: they belong to the process."""
+
+    def __init__(self, app: Any, bound: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+            )
+        )
+        self.listening = asyncio.Event()
+        self._bound = bound
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().serve(sockets or [self._bound])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    def give_up(self) -> None:
+        """Cancels the requests that still wait, so that they are answered now."""
+        for task in list(self.server_state.tasks):
+            task.cancel()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise PortUnavailable(host, port, error) from error
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        bound.listen()
+    except OSError as error:
+        bound.close()
+        raise PortUnavailable(host, port, error) from error
+    bound.setblocking(False)
+    return bound
+
+
+def _url(bound: socket.socket) -> str:
+    """How to reach a bound socket from this machine."""
+    name: str = bound.getsockname()[0]
+    port: int = bound.getsockname()[1]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

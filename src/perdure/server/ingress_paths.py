@@ -1,0 +1,157 @@
+"""Paths of the ingress: which of its few questions a path asks. Pure: a path and the known services in, an `Asked` out.
+
+    /{service}/{handler}[/send]   /{service}/{key}/{handler}[/send]   /restate/{call|send}/{target}
+    /restate/{awakeables|a}/{id}/{resolve|reject}                     /restate/health
+    /restate/{attach|output}/{invocation id}                          /restate/invocation/{id}/{attach|output}
+    /restate/invocation/{target}/{idempotency key}/{attach|output}    /restate/workflow/{name}/{key}/{attach|output}
+
+Whether a target has a key depends on the kind of its service: `/Cart/send/send` calls `send` of the object `send`.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Literal, NoReturn, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
+
+from perdure.engine.events import Target
+from perdure.errors import UnknownTarget, UsageError
+from perdure.protocol.discovery import ServiceManifest
+from perdure.protocol.ids import idempotent_invocation_id, workflow_invocation_id
+
+
+class AskedCall(Struct, frozen=True):
+    target: Target
+    send: bool
+
+
+class AskedAwakeable(Struct, frozen=True):
+    awakeable_id: str
+    act: Literal["resolve", "reject"]
+
+
+class AskedResult(Struct, frozen=True):
+    """The result of an invocation that exists: `attach` waits for it, `output` does not."""
+
+    invocation_id: str
+    act: Literal["attach", "output"]
+
+
+class AskedHealth(Struct, frozen=True):
+    pass
+
+
+Asked: TypeAlias = AskedCall | AskedAwakeable | AskedResult | AskedHealth
+Services: TypeAlias = Callable[[str], ServiceManifest | None]
+
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_KINDS = {
+    "SERVICE": "a service without keys",
+    "VIRTUAL_OBJECT": "a virtual object, whose key is part of the path",
+    "WORKFLOW": "a workflow, whose key is part of the path",
+}
+
+
+class NoSuchPath(UsageError):
+    """The path leads nowhere; the message says which ones are near."""
+
+    http_status = 404
+
+
+def parse_path(raw_path: bytes, services: Services, targets: Callable[[], list[str]]) -> Asked:
+    """What a path, as it came over the wire and without its query, asks for.
+
+    Whether the handler exists is left open; that the service does is not, since only its kind gives the path a meaning.
+
+    Raises:
+        UnknownTarget: no such service; the message says what exists.
+        NoSuchPath: it does not fit the kind of its service, or leads nowhere.
+        UsageError: it is malformed.
+    """
+    try:
+        path = raw_path.decode("ascii")
+    except UnicodeDecodeError:
+        raise UsageError("bad path: it holds bytes that need percent-encoding") from None
+    segments = path.split("/")[1:]
+    if segments and not segments[-1]:
+        segments.pop()  # a trailing slash says nothing
+    if "%" in path:
+        segments = [_decoded(segment) for segment in segments]
+    match segments:
+        case ["restate", verb, *rest]:
+            return _reserved(path, verb, rest, services, targets)
+        case [service, _, *_] if service != "restate":
+            return _call(path, segments, services, targets)
+        case ["health"]:
+            raise UsageError("bad path: /health. The ingress answers for its health at /restate/health")
+        case _:
+            expected = "/{service}/{handler} or /{object}/{key}/{handler}"
+            raise UsageError(f"bad path: {path or '/'}. Expected {expected}")
+
+
+def _decoded(segment: str) -> str:
+    if _BROKEN_ESCAPE.search(segment):
+        raise UsageError(f"bad path: {segment!r} has a % that no two hexadecimal digits follow; % itself is %25")
+    try:
+        return unquote_to_bytes(segment).decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"bad path: {segment!r} is not percent-encoded UTF-8") from None
+
+
+def _reserved(path: str, verb: str, rest: list[str], services: Services, targets: Callable[[], list[str]]) -> Asked:
+    match verb, rest:
+        case "health", []:
+            return AskedHealth()
+        case "call" | "send", [_, _, *_]:
+            service, key, handler, extra = _split_target(rest, services, targets)
+            if extra:
+                _misfit(path, rest, services(service))
+            return AskedCall(Target(service, handler, key), send=verb == "send")
+        case "awakeables" | "a", [awakeable_id, "resolve" | "reject" as act]:
+            return AskedAwakeable(awakeable_id, act)
+        case "attach" | "output", [invocation_id]:
+            return AskedResult(invocation_id, verb)
+        case "invocation", [invocation_id, "attach" | "output" as act]:
+            return AskedResult(invocation_id, act)
+        case "invocation", [_, _, _, *_, "attach" | "output" as act]:
+            service, key, handler, extra = _split_target(rest[:-1], services, targets)
+            if len(extra) != 1:
+                _misfit(path, rest[:-2], services(service))
+            return AskedResult(idempotent_invocation_id(service, key, handler, extra[0]), act)
+        case "workflow", [name, key, "attach" | "output" as act]:
+            return AskedResult(workflow_invocation_id(name, key), act)
+        case _:
+            raise NoSuchPath(f"no {path}: under /restate/ there are call, send, attach, output, awakeables and health")
+
+
+def _call(path: str, segments: list[str], services: Services, targets: Callable[[], list[str]]) -> AskedCall:
+    service, key, handler, extra = _split_target(segments, services, targets)
+    if extra and extra != ["send"]:
+        _misfit(path, segments, services(service))
+    return AskedCall(Target(service, handler, key), send=bool(extra))
+
+
+def _split_target(
+    segments: list[str], services: Services, targets: Callable[[], list[str]]
+) -> tuple[str, str | None, str, list[str]]:
+    """Service, key, handler, and what follows them."""
+    service = segments[0]
+    manifest = services(service)
+    if manifest is None:
+        raise UnknownTarget("/".join(segments[:2]), targets())
+    if manifest.ty == "SERVICE":
+        return service, None, segments[1], segments[2:]
+    if len(segments) < 3:
+        _misfit("/" + "/".join(segments), segments, manifest)
+    return service, segments[1], segments[2], segments[3:]
+
+
+def _misfit(path: str, segments: list[str], manifest: ServiceManifest | None) -> NoReturn:
+    """The path has more or fewer segments than the service's kind has a meaning for: say which path is right."""
+    assert manifest is not None, "only the paths of known services are judged"
+    names = [handler.name for handler in manifest.handlers]
+    named = [segment for segment in reversed(segments) if segment in names]
+    keyed = "" if manifest.ty == "SERVICE" else "/{key}"
+    right = ", ".join(f"POST /{manifest.name}{keyed}/{name}" for name in (named[:1] or names))
+    raise NoSuchPath(f"no {path}: {manifest.name} is {_KINDS[manifest.ty]}: {right}")
