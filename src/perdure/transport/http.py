@@ -1,0 +1,98 @@
+"""The way to a deployment over HTTP: HTTP/2 with both directions open, or HTTP/1.1 request by request.
+
+On `http://` addresses HTTP/2 is spoken without asking first (prior knowledge); on `https://` TLS negotiates it.
+The client underneath pools connections: it opens more where a peer limits the streams on one, and leaves one that
+says GOAWAY.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import pyqwest
+
+from perdure.errors import TransportError
+from perdure.protocol.discovery import Manifest
+from perdure.protocol.versions import content_type
+from perdure.transport.connection import InvokeRequest, Receiver, Sender
+from perdure.transport.http_attempt import BufferedAttempt, HttpAttempt, StreamingAttempt
+from perdure.transport.http_discovery import discover
+
+_IDLE_CONNECTIONS_MAX = 256
+
+
+class HttpTransport:
+    """A `Transport` to the endpoint at `uri`, which may have a path in front of `/discover` and `/invoke`.
+
+    `head_timeout_s`: SDKs send the head of a response before they read the request; one that takes longer hangs.
+    Whatever hangs later is for the engine's timeouts.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        use_http_11: bool = False,
+        additional_headers: Mapping[str, str] | None = None,
+        connect_timeout_s: float = 5.0,
+        head_timeout_s: float = 60.0,
+    ) -> None:
+        self._uri = uri.rstrip("/")
+        self._use_http_11 = use_http_11
+        self._additional_headers = list((additional_headers or {}).items())
+        self._connect_timeout_s = connect_timeout_s
+        self._head_timeout_s = head_timeout_s
+        self._client = self._new_client(use_http_11)
+        self._attempts: set[HttpAttempt] = set()
+        self.sdk_version: str | None = None
+        """What the endpoint's SDK calls itself; known after `discover`, where it says so."""
+
+    async def discover(self) -> Manifest:
+        discovered = await discover(
+            self._uri, self._additional_headers, self._new_client, use_http_11=self._use_http_11
+        )
+        self.sdk_version = discovered.sdk_version
+        return discovered.manifest
+
+    def open(self, request: InvokeRequest, receiver: Receiver) -> Sender:
+        url = f"{self._uri}/invoke/{request.service}/{request.handler}"
+        attempt_type = content_type(request.version)
+        headers = [
+            ("content-type", attempt_type),
+            ("accept", attempt_type),
+            ("x-restate-invocation-id", request.invocation_id),
+        ]
+        if request.key is not None:
+            headers.append(("x-restate-service-key", quote(request.key, safe="")))
+        head = pyqwest.Headers(headers + self._additional_headers)
+        if self._use_http_11:
+            attempt = BufferedAttempt(self._client, url, head, receiver, self._attempts.discard)
+        else:
+            attempt = StreamingAttempt(self._client, url, head, receiver, self._attempts.discard)
+            attempt.begin(self._head_timeout_s, self._leave_connections)
+        self._attempts.add(attempt)
+        return attempt
+
+    async def close(self) -> None:
+        for attempt in list(self._attempts):
+            attempt.fail(TransportError(f"the way to {self._uri} is being closed"))
+        await self._client.aclose()
+
+    def _leave_connections(self, client: pyqwest.HTTPTransport) -> None:
+        """Make new attempts on new connections: one of this client's may lead nowhere. What is open there goes on."""
+        if client is self._client:
+            self._client = self._new_client(self._use_http_11)
+
+    def _new_client(self, use_http_11: bool) -> pyqwest.HTTPTransport:
+        secure = self._uri.startswith("https://")
+        http_2 = None if secure else pyqwest.HTTPVersion.HTTP2
+        return pyqwest.HTTPTransport(
+            http_version=pyqwest.HTTPVersion.HTTP1 if use_http_11 else http_2,
+            tls_include_system_certs=secure,
+            connect_timeout=self._connect_timeout_s,
+            pool_max_idle_per_host=_IDLE_CONNECTIONS_MAX,
+            enable_gzip=False,
+            enable_brotli=False,
+            enable_zstd=False,
+            follow_redirects=False,
+            enable_otel=False,
+        )

@@ -1,0 +1,96 @@
+"""What went wrong on the way to a service, in sentences that say what to do about it."""
+
+import asyncio
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import pyqwest
+
+from perdure.errors import ProtocolError, RemoteProtocolError, TransportError
+
+BROKEN = (OSError, TimeoutError, pyqwest.ReadError, pyqwest.WriteError, pyqwest.RemoteProtocolError)
+"""What the HTTP client raises where an exchange fails."""
+
+_BODY_BYTES_SHOWN = 500
+_BODY_TIMEOUT_S = 1.0
+
+_REFUSALS = {
+    401: "it does not take this engine's signature, or wants other credentials (additional headers)",
+    404: "it does not have the handler: was the service redeployed without it?",
+    413: "the request is too large for it",
+    415: "it no longer speaks this version of the service protocol",
+    429: "it is being asked too often",
+    502: "it is not available",
+    503: "it is not available",
+    504: "it is not available",
+}
+
+
+def explain(error: Exception, uri: str) -> Exception:
+    """The error of ours that a failed exchange is told with; one of ours, or a bug, is returned as it is."""
+    match error:
+        case ProtocolError() | TransportError():
+            return error
+        case pyqwest.ConnectTimeout():
+            said = f"no connection to {uri} in time: is the host up, and the port open?"
+        case ConnectionError():
+            said = f"nothing listens at {uri}, or it cannot be reached: is `perdure serve` running there? ({error})"
+        case TimeoutError():
+            said = f"{uri} did not answer in time"
+        case pyqwest.StreamError():
+            said = f"{uri} reset the stream: {error.code.name}"
+        case pyqwest.RemoteProtocolError() | pyqwest.ReadError() | pyqwest.WriteError() | OSError():
+            said = f"the connection to {uri} broke: {error}"
+        case _:
+            return error
+    return TransportError(said)
+
+
+async def refusal(response: pyqwest.Response, uri: str) -> TransportError:
+    """What a status other than 2xx means for an attempt."""
+    status = response.status
+    reason = _REFUSALS.get(status, "an attempt expects 200")
+    body = shown(await _beginning(response))
+    return TransportError(
+        f"{uri} answered {status}: {reason}" + (f" ({body})" if body else ""),
+        retry_after_ms=retry_after_ms(response.headers.get("retry-after")) if status in (429, 503) else None,
+    )
+
+
+def check_content_type(response: pyqwest.Response, expected: str, uri: str) -> None:
+    """Raises `RemoteProtocolError` where it differs in a single byte, as the protocol has it."""
+    content_type = response.headers.get("content-type")
+    if content_type != expected:
+        raise RemoteProtocolError(f"{uri} answered with content type {content_type!r}, expected {expected!r}")
+
+
+def retry_after_ms(value: str | None) -> int | None:
+    """The delay of a Retry-After header, given in seconds or as a date; None where it cannot be read."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return int(value) * 1000
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0, int((when.astimezone(UTC) - datetime.now(UTC)).total_seconds() * 1000))
+
+
+async def _beginning(response: pyqwest.Response) -> bytes:
+    """What of a body comes soon, up to what is shown of it."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            async for chunk in response.content:
+                body += chunk
+                if len(body) >= _BODY_BYTES_SHOWN:
+                    break
+    except BROKEN:
+        pass  # what came of it is all there is to show
+    return bytes(body)
+
+
+def shown(body: bytes) -> str:
+    """A body for people: its beginning, on one line."""
+    return " ".join(body[:_BODY_BYTES_SHOWN].decode(errors="replace").split())
