@@ -13,6 +13,7 @@ import pyqwest
 from perdure.errors import PerdureError
 from perdure.sdk.definition import HandlerDefinition, HandlerFunction, handler_of
 from perdure.sdk.schema import content_type_of
+from perdure.sdk.serde import JsonSerde
 
 I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
 O = TypeVar("O")  # noqa: E741
@@ -116,15 +117,13 @@ class DurableClient:
 
     async def resolve_awakeable(self, awakeable_id: str, value: Any) -> None:
         """Gives an awakeable its value, as JSON."""
-        body = msgspec.json.encode(value)
-        await self._request(
-            f"restate/awakeables/{quote(awakeable_id)}/resolve", body, {"content-type": "application/json"}
-        )
+        headers = {"content-type": "application/json"}
+        await self._request(f"{_awakeable(awakeable_id)}/resolve", JsonSerde[Any]().serialize(value), headers)
 
     async def reject_awakeable(self, awakeable_id: str, reason: str) -> None:
         """Fails an awakeable: whoever awaits it gets a terminal error."""
         headers = {"content-type": "text/plain"}
-        await self._request(f"restate/awakeables/{quote(awakeable_id)}/reject", reason.encode(), headers)
+        await self._request(f"{_awakeable(awakeable_id)}/reject", reason.encode(), headers)
 
     async def _call(self, handler: HandlerFunction[I, O], key: str | None, arg: I, options: CallOptions) -> Any:
         definition = handler_of(handler)
@@ -172,6 +171,10 @@ def _addressed(definition: HandlerDefinition, key: str | None, arg: Any) -> tupl
     if not definition.takes_input:
         return target, b"", None
     return target, definition.input_serde.serialize(arg), definition.accept or content_type_of(definition.input_serde)
+
+
+def _awakeable(awakeable_id: str) -> str:
+    return f"restate/awakeables/{quote(awakeable_id, safe='')}"
 
 
 def _delay(options: SendOptions) -> str:
