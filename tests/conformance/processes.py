@@ -1,12 +1,13 @@
 """The processes that the conformance tests run: engines and service endpoints, ours and the official ones."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -36,25 +37,35 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: list[str | Path], ready_url: str, log: Path, env: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, once `ready_url` answers 200; stopped at the end. Its output goes to `log`."""
+    command: list[str | Path],
+    ready_url: str,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    stop: signal.Signals = signal.SIGTERM,
+) -> Iterator[None]:
+    """A process and its children, once `ready_url` answers 200; stopped at the end. Its output goes to `log`."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
     with log.open("ab") as output:
         process = subprocess.Popen(
             [str(part) for part in command], stdout=output, stderr=output, stdin=subprocess.DEVNULL,
-            env=environment, cwd=ROOT,
+            env=environment, cwd=ROOT, start_new_session=True,
         )  # fmt: skip
     try:
         _await_ready(process, ready_url, log)
-        yield process
+        yield
     finally:
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _stop(process, stop)
+
+
+def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, stop)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise AssertionError(f"{process.args} did not stop within {STOP_S} s of {stop.name}") from None
 
 
 def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -98,7 +109,8 @@ bind-port = {admin}
     )
     address = EngineAddress(f"http://127.0.0.1:{ingress}", f"http://127.0.0.1:{admin}")
     command: list[str | Path] = [REFERENCE_SERVER, "--no-logo", "--config-file", config]
-    with running(command, f"{address.ingress_url}/restate/health", folder / "restate.log"):
+    # Its own shutdown takes many seconds, and its data goes with the folder.
+    with running(command, f"{address.ingress_url}/restate/health", folder / "restate.log", stop=signal.SIGKILL):
         yield address
 
 
@@ -135,7 +147,9 @@ def official_endpoint(
     config = folder / "hypercorn.toml"
     config.write_text(f'bind = ["127.0.0.1:{port}"]\nkeep_alive_max_requests = 100000\n')
     command: list[str | Path] = [PEERS_PYTHON, "-m", "hypercorn", "--config", config, module]
-    with running(command, f"{url}/health", folder / "hypercorn.log", {"CONFORMANCE_SDK": "restate", **(env or {})}):
+    # Hypercorn waits for the streams that an engine keeps open; nothing here is worth that wait.
+    environment = {"CONFORMANCE_SDK": "restate", **(env or {})}
+    with running(command, f"{url}/health", folder / "hypercorn.log", environment, stop=signal.SIGKILL):
         yield url
 
 

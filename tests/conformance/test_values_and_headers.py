@@ -1,0 +1,43 @@
+"""What goes into a handler comes out as it was: values, nothing, megabytes, headers, failures."""
+
+import pytest
+
+from tests.conformance.conftest import Ingress
+
+MEGABYTE = 1024 * 1024
+
+
+@pytest.mark.parametrize("text", ["", "hello", "\u00e4\u4e16\U0001f600\n\x00"])
+def test_a_value_comes_back(ingress: Ingress, text: str) -> None:
+    assert ingress.call("Plain/echo", text) == text
+
+
+def test_a_big_value_comes_back(ingress: Ingress) -> None:
+    text = "0123456789abcdef" * (8 * MEGABYTE // 16)
+    assert ingress.call("Plain/echo", text) == text
+
+
+def test_nothing_is_an_empty_body(ingress: Ingress) -> None:
+    answer = ingress.post("Plain/nothing")
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_the_answer_names_its_invocation(ingress: Ingress) -> None:
+    assert ingress.post("Plain/echo", "x").headers["x-restate-id"].startswith("inv_1")
+
+
+def test_headers_reach_the_handler(ingress: Ingress) -> None:
+    assert ingress.call("Plain/headers", x_test_one="1", x_test_two="b b") == {"x-test-one": "1", "x-test-two": "b b"}
+
+
+@pytest.mark.parametrize("code", [400, 409, 418, 500, 570])
+def test_a_terminal_error_is_the_answer_with_its_code(ingress: Ingress, code: int) -> None:
+    answer = ingress.post("Plain/fails", code)
+    assert answer.status_code == code
+    assert answer.json()["code"] == code
+    assert answer.json()["message"] == "no, and that is final"
+
+
+def test_an_unknown_handler_is_not_found(ingress: Ingress) -> None:
+    assert ingress.post("Plain/no_such_handler", "x").status_code == 404
+    assert ingress.post("NoSuchService/echo", "x").status_code == 404
