@@ -92,7 +92,7 @@ class Load:
 
     def record(self, sent_at: float, now: float, status: int, body: bytes) -> None:
         self._answered += 1
-        if status != 200 or (self._answer is not None and body != self._answer):
+        if not 200 <= status < 300 or (self._answer is not None and body != self._answer):
             self._errors.append(f"{status} {body[:200]!r}")
         elif self._starts_at <= now < self.ends_at:
             self._latencies.append(now - sent_at)

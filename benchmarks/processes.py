@@ -47,6 +47,11 @@ class Processes:
         self._started.append(process)
         return process
 
+    @property
+    def newest(self) -> asyncio.subprocess.Process:
+        """The one that was started last."""
+        return self._started[-1]
+
     async def ready(self, url: str) -> None:
         """Wait until a GET of `url` answers 200.
 
@@ -55,8 +60,7 @@ class Processes:
         """
         deadline = time.monotonic() + READY_S_MAX
         while not await asyncio.to_thread(_answers, url):
-            ended = [process for process in self._started if process.returncode is not None]
-            if ended or time.monotonic() > deadline:
+            if self.newest.returncode is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{url} does not answer\n{self._printed()}")
             await asyncio.sleep(0.02)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from .peers import setup
 from .processes import REPOSITORY, Processes, free_port, post, processes
 
-PERDURE = (sys.executable, "-m", "perdure.cli.app")
+PERDURE = Path(sys.executable).with_name("perdure")
 SERVICES = "benchmarks.perdure_services:app"
 
 
@@ -48,9 +48,9 @@ async def perdure_remote(folder: Path) -> AsyncIterator[Running]:
     """Engine in one process, services in a second."""
     async with processes(folder) as group:
         port = free_port()
-        await group.start(*PERDURE, "serve", SERVICES, "--port", str(port))
+        await group.start(PERDURE, "serve", SERVICES, "--port", str(port))
         ingress_url, admin_url = await perdure_up(group)
-        await _register(group, admin_url, port)
+        await register(group, admin_url, port)
         yield Running(ingress_url, group)
 
 
@@ -58,7 +58,7 @@ async def perdure_up(group: Processes, *modules: str) -> tuple[str, str]:
     """Start `perdure up` and wait until it has recovered: its ingress and admin addresses."""
     ingress, admin = free_port(), free_port()
     ports = ("--ingress-port", str(ingress), "--admin-port", str(admin))
-    await group.start(*PERDURE, "up", *modules, *ports, "--data-dir", str(group.folder / "store"))
+    await group.start(PERDURE, "up", *modules, *ports, "--data-dir", str(group.folder / "store"))
     await group.ready(f"http://127.0.0.1:{ingress}/restate/health")
     return f"http://127.0.0.1:{ingress}", f"http://127.0.0.1:{admin}"
 
@@ -94,11 +94,11 @@ async def restate(folder: Path) -> AsyncIterator[Running]:
         )
         await group.ready(f"http://127.0.0.1:{admin}/health")
         await group.ready(f"http://127.0.0.1:{ingress}/restate/health")
-        await _register(group, f"http://127.0.0.1:{admin}", port)
+        await register(group, f"http://127.0.0.1:{admin}", port)
         yield Running(f"http://127.0.0.1:{ingress}", group)
 
 
-async def _register(group: Processes, admin_url: str, port: int) -> None:
+async def register(group: Processes, admin_url: str, port: int) -> None:
     """Make the services at `port` known, once they listen."""
     uri = f"http://127.0.0.1:{port}"
     while True:
