@@ -33,7 +33,7 @@ def _pydantic_schema(serde: PydanticJsonSerde[Any], direction: Direction) -> dic
     from pydantic.errors import PydanticInvalidForJsonSchema
 
     try:
-        # What is written has the fields that have defaults too; what is read may lack them.
+        # What is written can differ from what is read: computed fields, serializers.
         return serde.adapter.json_schema(mode="validation" if direction == "input" else "serialization")
     except PydanticInvalidForJsonSchema:  # a type with validation by code alone
         return None
