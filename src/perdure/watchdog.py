@@ -85,11 +85,9 @@ def blocking_frame(innermost: FrameType | None) -> FrameType | None:
     frames = list(_in_callback(innermost))
     if not frames or os.path.basename(frames[0].f_code.co_filename) in _IDLE_FILES:
         return None
-    for is_candidate in (is_user_code, lambda filename: not is_runtime_code(filename)):
-        for frame in frames:
-            if is_candidate(frame.f_code.co_filename):
-                return frame
-    return frames[0]
+    users = (frame for frame in frames if is_user_code(frame.f_code.co_filename))
+    libraries = (frame for frame in frames if not is_runtime_code(frame.f_code.co_filename))
+    return next(users, None) or next(libraries, None) or frames[0]
 
 
 def _in_callback(frame: FrameType | None) -> Iterator[FrameType]:

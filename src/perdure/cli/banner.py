@@ -1,8 +1,8 @@
 """What a serving command says once it is ready: plain lines for a program that reads them, coloured for a person.
 
-    perdure 0.1.0 is up
-      ingress   http://127.0.0.1:8080
-      admin     http://127.0.0.1:9070
+perdure 0.1.0 is up
+  ingress   http://127.0.0.1:8080
+  admin     http://127.0.0.1:9070
 """
 
 import sys

@@ -95,23 +95,24 @@ def _hint(value: object, name: str) -> str:
 
 
 def _services_in(reference: str, value: object) -> Iterable[ServiceDefinition]:
-    match value:
-        case Endpoint():
-            return value.services
-        case ServiceDefinition():
-            return [value]
-        case list() | tuple() if value:
-            services = [item for item in cast("Sequence[object]", value) if isinstance(item, ServiceDefinition)]
-            if len(services) == len(cast("Sequence[object]", value)):
-                return services
+    if isinstance(value, Endpoint):
+        return value.services
+    if isinstance(value, ServiceDefinition):
+        return [value]
+    if isinstance(value, list | tuple) and value:
+        items = list(cast("list[object] | tuple[object, ...]", value))
+        services = [item for item in items if isinstance(item, ServiceDefinition)]
+        if len(services) == len(items):
+            return services
+        wrong = next(item for item in items if not isinstance(item, ServiceDefinition))
+        found = f"holds {_a(wrong)}"
+    else:
+        found = f"is {_a(cast(object, value))}" if value else "is empty"
     raise ImportFailed(
-        f"{reference} is {_kind(value)}: it must be what perdure.app([...]) returned, a list of services, or a service"
+        f"{reference} {found}: it must be what perdure.app([...]) returned, a list of services, or a service"
     )
 
 
-def _kind(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        items = cast("Sequence[object]", value)
-        wrong = next((item for item in items if not isinstance(item, ServiceDefinition)), None)
-        return f"a {type(items).__name__} with a {type(wrong).__name__} in it" if items else "empty"
-    return f"a {type(value).__name__}"
+def _a(value: object) -> str:
+    kind = type(value).__name__
+    return f"an {kind}" if kind[0].lower() in "aeiou" else f"a {kind}"

@@ -1,9 +1,9 @@
 """`perdure invocations`: look at one invocation, or act on it."""
 
+import json
 from typing import Annotated
 from urllib.parse import quote
 
-import msgspec
 import typer
 
 from perdure.cli.remote import ADMIN
@@ -17,7 +17,7 @@ InvocationId = Annotated[str, typer.Argument(metavar="ID", help="Such as inv_1aB
 def get(invocation_id: InvocationId) -> None:
     """Show an invocation as JSON."""
     view = ADMIN.ask_json("GET", f"/invocations/{quote(invocation_id, safe='')}")
-    print(msgspec.json.format(msgspec.json.encode(view)).decode())
+    print(json.dumps(view, indent=2, ensure_ascii=False))
 
 
 @app.command()

@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from types import FrameType
 from typing import Any
 
 from perdure.cli.exits import Exit
 
 GRACE_S = 10.0
-FORCED_AFTER_S = GRACE_S + 2.0
+FORCED_AFTER_S = GRACE_S + 3.0
 
 
 def run_until_stopped(serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -39,17 +39,13 @@ def run_until_stopped(serve: Callable[[asyncio.Event], Coroutine[Any, Any, None]
         runner.run(serve(stop))
 
 
-async def stopped_or(stop: asyncio.Event, ending: Coroutine[Any, Any, None]) -> None:
+async def stopped_or(stop: asyncio.Event, ending: Awaitable[object]) -> None:
     """Waits until the command was asked to stop, or `ending` has come by itself, whose error is raised."""
-    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(ending)]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-        results = await asyncio.gather(*waiting, return_exceptions=True)
-    if isinstance(results[1], Exception):
-        raise results[1]
+    stopping, ended = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(ending)
+    await asyncio.wait([stopping, ended], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if ended.done():
+        await ended
 
 
 def _exit_now() -> None:

@@ -1,13 +1,12 @@
 """Asks a running engine over HTTP, for the commands that are only its clients."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, cast
 from urllib.parse import urlsplit
-
-import msgspec
 
 from perdure.errors import PerdureError, UsageError
 
@@ -69,13 +68,13 @@ class Remote:
 
     def ask_json(self, method: str, path: str, body: Any = None) -> Any:
         """The same with JSON both ways; None where there is none."""
-        encoded = None if body is None else msgspec.json.encode(body)
+        encoded = None if body is None else json.dumps(body).encode()
         answer = self.ask(method, path, encoded, {"content-type": "application/json"} if encoded else None)
         if not answer:
             return None
         try:
-            return msgspec.json.decode(answer)
-        except msgspec.DecodeError as error:
+            return json.loads(answer)
+        except ValueError as error:
             raise RequestRefused(f"{self.url} is no engine: {path} does not answer with JSON") from error
 
 
@@ -90,8 +89,8 @@ def _reason(error: Exception) -> str:
 def _message(answer: bytes) -> str | None:
     """The `message` of the open interface's error body."""
     try:
-        decoded = msgspec.json.decode(answer)
-    except msgspec.DecodeError:
+        decoded = json.loads(answer)
+    except ValueError:
         return None
     if not isinstance(decoded, dict):
         return None

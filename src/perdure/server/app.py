@@ -5,7 +5,6 @@ had leaves nothing half started.
 """
 
 import asyncio
-import os
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from perdure.errors import PortUnavailable
 from perdure.server.admin.app import admin_app
 from perdure.server.facade import Engine
 from perdure.server.ingress import Ingress
+from perdure.server.sockets import bind, url_of
 
 _CLOSING_S = 1.0  # for answers of 503 to be written to those who still wait when the grace is over
 
@@ -50,13 +50,13 @@ class HttpServer:
             PortUnavailable: one of them cannot be bound; nothing is left open.
         """
         host = self._config.host
-        ingress_socket = _bind(host, self._config.ingress_port)
+        ingress_socket = bind(host, self._config.ingress_port)
         try:
-            admin_socket = _bind(host, self._config.admin_port)
+            admin_socket = bind(host, self._config.admin_port)
         except PortUnavailable:
             ingress_socket.close()
             raise
-        self.ingress_url, self.admin_url = _url(ingress_socket), _url(admin_socket)
+        self.ingress_url, self.admin_url = url_of(ingress_socket), url_of(admin_socket)
         self._servers = [
             _Server(Ingress(self._engine), ingress_socket),
             _Server(admin_app(self._engine, ingress_url=self.ingress_url), admin_socket),
@@ -118,30 +118,3 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise PortUnavailable(host, port, error) from error
-    family, kind, protocol, _, address = found[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-        bound.listen()
-    except OSError as error:
-        bound.close()
-        raise PortUnavailable(host, port, error) from error
-    bound.setblocking(False)
-    return bound
-
-
-def _url(bound: socket.socket) -> str:
-    """How to reach a bound socket from this machine."""
-    name: str = bound.getsockname()[0]
-    port: int = bound.getsockname()[1]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,59 @@
+"""The `perdure` command: its table of contents, and the one place where errors become a sentence and an exit code."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from perdure.cli import deployments, invocations
+from perdure.cli.exits import exit_for
+from perdure.cli.invoke import invoke
+from perdure.cli.serve import serve
+from perdure.cli.up import up
+from perdure.errors import PerdureError
+from perdure.version import __version__
+
+app = typer.Typer(
+    name="perdure",
+    help="Durable agents: what they decide and do is recorded as it happens, so that a crash costs nothing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(up)
+app.command()(serve)
+app.command()(invoke)
+app.add_typer(deployments.app, name="deployments")
+app.add_typer(invocations.app, name="invocations")
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End after the tour instead of staying up.")] = False,
+) -> None:
+    """Watch agents answer, an engine be killed, and its work go on."""
+    from perdure.cli.demo import demo as run_demo
+
+    run_demo(once=once)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"perdure {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Durable agents: what they decide and do is recorded as it happens, so that a crash costs nothing."""
+
+
+def main() -> None:
+    """Runs a command. An error of ours is one sentence on stderr; any other is a bug, and keeps its traceback."""
+    try:
+        app()
+    except PerdureError as error:
+        print(f"perdure: {error}", file=sys.stderr)
+        sys.exit(exit_for(error))

@@ -1,0 +1,46 @@
+"""`perdure serve`: services as a deployment, for an engine elsewhere to drive over HTTP/2."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from perdure.cli.banner import show_banner
+from perdure.cli.lifetime import GRACE_S, run_until_stopped, stopped_or
+from perdure.cli.logs import log_to_stderr
+
+
+def serve(
+    services: Annotated[list[str], typer.Argument(metavar="MODULE:ATTR...", help="Services, such as app:services.")],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 9080,
+) -> None:
+    """Serve services over HTTP/2, for an engine to call: `perdure deployments register` tells it."""
+    from perdure.cli.http2_server import Http2Server
+    from perdure.cli.imports import load_endpoint
+    from perdure.server.sockets import bind, url_of
+    from perdure.watchdog import LoopWatchdog
+
+    log_to_stderr()
+    endpoint = load_endpoint(services)
+    listener = bind(host, port)
+    url = url_of(listener)
+
+    async def serve(stop: asyncio.Event) -> None:
+        server = Http2Server(endpoint, listener)
+        with LoopWatchdog():
+            serving = asyncio.ensure_future(server.serve())
+            show_banner(
+                "serves",
+                [
+                    ("endpoint", url),
+                    ("services", ", ".join(service.name for service in endpoint.services)),
+                    ("register", f"perdure deployments register {url}"),
+                ],
+            )
+            await stopped_or(stop, serving)
+            endpoint.shutdown()  # attempts suspend, which ends their responses
+            server.stop()
+            await asyncio.wait([serving], timeout=GRACE_S)
+
+    run_until_stopped(serve)

@@ -1,0 +1,45 @@
+"""`perdure up`: an engine and its services in one process, with ingress and admin port."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perdure.cli.banner import show_banner
+from perdure.cli.lifetime import run_until_stopped, stopped_or
+from perdure.cli.logs import log_to_stderr
+
+
+def up(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODULE:ATTR...]", help="Services to run here, such as app:services.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    ingress_port: Annotated[int, typer.Option(min=0, max=65535, help="For callers; 0 takes a free one.")] = 8080,
+    admin_port: Annotated[int, typer.Option(min=0, max=65535, help="For operators; 0 takes a free one.")] = 9070,
+    data_dir: Annotated[Path, typer.Option(help="The folder of the store, perdure.db.")] = Path(".perdure"),
+) -> None:
+    """Run the engine, with services in the same process; without any, the engine alone."""
+    from perdure.cli.imports import load_endpoint
+    from perdure.embedded import Engine
+    from perdure.server.app import ServerConfig
+
+    log_to_stderr()
+    endpoint = load_endpoint(services or [])
+
+    async def serve(stop: asyncio.Event) -> None:
+        async with Engine(endpoint, data_dir=data_dir, http=ServerConfig(host, ingress_port, admin_port)) as engine:
+            if not stop.is_set():
+                show_banner(
+                    "is up",
+                    [
+                        ("ingress", engine.ingress_url or ""),
+                        ("admin", engine.admin_url or ""),
+                        ("store", str(data_dir / "perdure.db")),
+                        ("services", ", ".join(service.name for service in endpoint.services) or "none here"),
+                    ],
+                )
+            await stopped_or(stop, engine.wait_failed())
+
+    run_until_stopped(serve)
