@@ -31,7 +31,7 @@ format: $(VENV)/.dev ## Put the code into the house's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev $(PEERS)/.installed $(NPM)/.installed ## Measure beside the peers, print ratios
+bench: $(VENV)/.dev $(NPM)/.installed ## Measure beside the peers, print ratios
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.dev ## Run every sample of the documentation
