@@ -1,0 +1,1 @@
+"""What a handler can do, one class a capability; the contexts list them."""

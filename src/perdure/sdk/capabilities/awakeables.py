@@ -1,0 +1,37 @@
+"""Awakeables: futures that the outside world, or another handler, completes by their id."""
+
+from typing import Any, TypeVar
+
+from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.capabilities.capability import Capability, as_value, chosen, failure
+from perdure.sdk.futures import DurableFuture
+from perdure.sdk.serde import Serde
+
+T = TypeVar("T")
+
+
+class Awakeables(Capability):
+    """Waits for people and systems outside; completes what others wait for."""
+
+    __slots__ = ()
+
+    def awakeable(
+        self, serde: Serde[T] | None = None, type_hint: type[T] | None = None
+    ) -> tuple[str, DurableFuture[T]]:
+        """A new awakeable: the id to hand out, and the future to await."""
+        progress = self._progress
+        awakeable_id, handle = progress.do(progress.machine.awakeable)
+        return awakeable_id, DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
+
+    def resolve_awakeable(self, name: str, value: T, serde: Serde[T] | None = None) -> None:
+        """Completes an awakeable, by its id, with a value."""
+        content = chosen(serde, Any).serialize(value)
+        self._complete(pb.CompleteAwakeableCommandMessage(awakeable_id=name, value=pb.Value(content=content)))
+
+    def reject_awakeable(self, name: str, failure_message: str, failure_code: int = 500) -> None:
+        """Completes an awakeable, by its id, with a failure: who awaits it gets a TerminalError."""
+        rejection = failure(failure_message, failure_code)
+        self._complete(pb.CompleteAwakeableCommandMessage(awakeable_id=name, failure=rejection))
+
+    def _complete(self, command: pb.CompleteAwakeableCommandMessage) -> None:
+        self._progress.do(self._progress.machine.issue, command)

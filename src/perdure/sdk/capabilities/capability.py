@@ -1,0 +1,40 @@
+"""What all capabilities are built on: the attempt's progress, the way between values and recorded bytes."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.progress import Progress
+from perdure.sdk.serde import DefaultSerde, Serde, TypeHint, serde_for
+
+T = TypeVar("T")
+
+
+class Capability:
+    """One thing that a handler can do. All that it knows is how the attempt makes progress."""
+
+    __slots__ = ("_progress",)
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+
+def chosen(serde: Serde[Any] | None, type_hint: TypeHint) -> Serde[Any]:
+    """The serde that was given, or else the one for the type."""
+    if serde is None or (isinstance(serde, DefaultSerde) and serde.type_hint is None):
+        return serde_for(type_hint)
+    return serde
+
+
+def as_value(serde: Serde[T]) -> Callable[[pb.NotificationMessage], Any]:
+    """How a notification's value is read; one without a value is None."""
+
+    def decode(notification: pb.NotificationMessage) -> T | None:
+        return serde.deserialize(notification.value.content) if notification.HasField("value") else None
+
+    return decode
+
+
+def failure(message: str, code: int, metadata: dict[str, str] | None = None) -> pb.Failure:
+    entries = [pb.FailureMetadata(key=key, value=value) for key, value in (metadata or {}).items()]
+    return pb.Failure(code=code, message=message, metadata=entries)

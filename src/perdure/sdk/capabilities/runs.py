@@ -1,0 +1,282 @@
+"""Runs: side effects, executed until their result is recorded, and never again after that."""
+
+import asyncio
+import inspect
+import time
+import traceback
+import typing
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, overload
+
+from perdure.errors import NotInHandler, RetryableError, TerminalError
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.messages import MessageType
+from perdure.protocol.versions import FAILURE_METADATA
+from perdure.sdk.capabilities.capability import Capability, as_value, chosen, failure
+from perdure.sdk.futures import DurableFuture
+from perdure.sdk.machine import Machine, Result
+from perdure.sdk.progress import run_key_var
+from perdure.sdk.serde import Serde, TypeHint
+from perdure.sdk.threads import in_run_thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+RunAction: TypeAlias = Callable[P, Coroutine[Any, Any, T]] | Callable[P, T]
+"""What a run executes: a coroutine function, or a plain function, which gets a thread."""
+
+INTERNAL_ERROR = 500
+
+
+def run_key() -> str:
+    """Inside a run: a key of this step, the same on every attempt, and unlike any other's.
+
+    Hand it to outside systems as their idempotency key, so that a step that was executed twice has one effect.
+
+    Raises:
+        NotInHandler: no run is being executed here.
+    """
+    key = run_key_var.get()
+    if key is None:
+        raise NotInHandler("run_key() is for the inside of a run: call it in the function that ctx.run executes")
+    return key
+
+
+@dataclass(slots=True)
+class RunOptions(Generic[T]):
+    """How a run's result is written, and how often it is tried. With no limit set, the invocation's policy holds."""
+
+    serde: Serde[T] | None = None
+    type_hint: type[T] | None = None
+    """The result's type; else that of the action's return annotation."""
+    max_attempts: int | None = None
+    """Tries, the first included; after the last, the handler gets a TerminalError."""
+    max_duration: timedelta | None = None
+    """Time for all tries; when it is over, the handler gets a TerminalError."""
+    initial_retry_interval: timedelta | None = None
+    """50 ms, if any limit or interval is set."""
+    max_retry_interval: timedelta | None = None
+    """10 s, if any limit or interval is set."""
+    retry_interval_factor: float | None = None
+    """2, if any limit or interval is set."""
+    max_retry_duration: timedelta | None = None
+    """The old name of `max_duration`."""
+
+    def next_delay_ms(self, attempt: int) -> int | None:
+        """How long to wait after a failed attempt; None: by the invocation's policy."""
+        if self._unlimited():
+            return None
+        initial = 0.05 if self.initial_retry_interval is None else self.initial_retry_interval.total_seconds()
+        longest = 10.0 if self.max_retry_interval is None else self.max_retry_interval.total_seconds()
+        factor = 2.0 if self.retry_interval_factor is None else self.retry_interval_factor
+        try:
+            delay = initial * factor ** (attempt - 1)
+        except OverflowError:
+            delay = longest
+        return int(min(longest, delay) * 1000)
+
+    def exhausted(self, attempt: int, elapsed_s: float) -> bool:
+        """Whether the attempt that has just failed was the last."""
+        duration = self.max_retry_duration if self.max_duration is None else self.max_duration
+        return (self.max_attempts is not None and self.max_attempts <= attempt) or (
+            duration is not None and duration.total_seconds() <= elapsed_s
+        )
+
+    def _unlimited(self) -> bool:
+        return (
+            self.max_attempts is None
+            and self.max_duration is None
+            and self.max_retry_duration is None
+            and self.initial_retry_interval is None
+            and self.max_retry_interval is None
+            and self.retry_interval_factor is None
+        )
+
+
+_DEFAULT: RunOptions[Any] = RunOptions()
+
+
+class Runs(Capability):
+    """Executes what is not deterministic, or has effects outside: requests, random numbers, the clock."""
+
+    __slots__ = ()
+
+    @overload
+    def run_typed(
+        self,
+        name: str,
+        action: Callable[P, Coroutine[Any, Any, T]],
+        options: RunOptions[T] = ...,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> DurableFuture[T]: ...
+    @overload
+    def run_typed(
+        self, name: str, action: Callable[P, T], options: RunOptions[T] = ..., /, *args: P.args, **kwargs: P.kwargs
+    ) -> DurableFuture[T]: ...
+    def run_typed(
+        self,
+        name: str,
+        action: Callable[..., Any],
+        options: RunOptions[Any] = _DEFAULT,
+        /,
+        *args: Any,
+        **kwargs: Any,
+    ) -> DurableFuture[Any]:
+        """Executes `action(*args, **kwargs)` once, until its result is recorded. Await the result.
+
+        It starts at once, and several may run at the same time. A TerminalError in it is recorded as its result; any
+        other exception is retried. It must not use the context.
+        """
+        serde = chosen(options.serde, options.type_hint or _return_type(action))
+        call = partial(action, *args, **kwargs) if args or kwargs else action
+        handle = self._progress.do(self._begin, name, _Run(name, call, serde, options))
+        return DurableFuture(self._progress, handle, as_value(serde))
+
+    @overload
+    def run(
+        self,
+        name: str,
+        action: Callable[..., Coroutine[Any, Any, T]],
+        serde: Serde[T] | None = ...,
+        max_attempts: int | None = ...,
+        max_retry_duration: timedelta | None = ...,
+        type_hint: type[T] | None = ...,
+        args: tuple[Any, ...] | None = ...,
+    ) -> DurableFuture[T]: ...
+    @overload
+    def run(
+        self,
+        name: str,
+        action: Callable[..., T],
+        serde: Serde[T] | None = ...,
+        max_attempts: int | None = ...,
+        max_retry_duration: timedelta | None = ...,
+        type_hint: type[T] | None = ...,
+        args: tuple[Any, ...] | None = ...,
+    ) -> DurableFuture[T]: ...
+    def run(
+        self,
+        name: str,
+        action: Callable[..., Any],
+        serde: Serde[Any] | None = None,
+        max_attempts: int | None = None,
+        max_retry_duration: timedelta | None = None,
+        type_hint: type[Any] | None = None,
+        args: tuple[Any, ...] | None = None,
+    ) -> DurableFuture[Any]:
+        """The older form of `run_typed`."""
+        options = RunOptions[Any](serde, type_hint, max_attempts, max_retry_duration)
+        return self.run_typed(name, action, options, *(args or ()))
+
+    def time(self) -> DurableFuture[float]:
+        """The time, as `time.time()`, recorded: the same on every attempt. Await it."""
+
+        async def now() -> float:
+            return time.time()
+
+        return self.run_typed("timestamp", now)
+
+    def _begin(self, name: str, run: "_Run") -> int:
+        """In the loop's thread: issues the command, and executes it unless its result has been recorded."""
+        machine = self._progress.machine
+        first = machine.journal.written == 0
+        handle = machine.issue_completable(pb.RunCommandMessage(name=name))
+        if not machine.has_result(handle):
+            index = machine.journal.index
+            self._progress.launch(handle, lambda: run.execute(machine, handle, index, first))
+        return handle
+
+
+@dataclass(slots=True)
+class _Run:
+    """One execution of an action, in one attempt."""
+
+    name: str
+    action: Callable[[], Any]
+    serde: Serde[Any]
+    options: RunOptions[Any]
+
+    async def execute(self, machine: Machine, handle: int, index: int, first: bool) -> Result | pb.ErrorMessage:
+        """Gives the result to record, or the error to fail the attempt with.
+
+        `first`: nothing new was journaled before it in this attempt, so the attempts that Start counts were its own.
+        """
+        run_key_var.set(f"{machine.start.debug_id}-{handle}")
+        started = time.monotonic()
+        try:
+            return self.serde.serialize(await self._call())
+        except TerminalError as error:
+            return failure(error.message, error.status_code, _metadata(error, machine))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            problem: BaseException = error  # the action's own doing: else nobody would ever answer for this run
+        except Exception as error:  # noqa: BLE001  the edge to user code
+            problem = error
+        count = machine.start.retry_count_since_last_stored_entry if first else 0
+        elapsed_s = time.monotonic() - started
+        if count:
+            elapsed_s += machine.start.duration_since_last_stored_entry / 1000
+        code = problem.status_code if isinstance(problem, RetryableError) else INTERNAL_ERROR
+        if self.options.exhausted(count + 1, elapsed_s):
+            return failure(describe_exception(problem), code)
+        error = error_message(problem)
+        error.related_command_index = index
+        error.related_command_name = self.name
+        error.related_command_type = MessageType.RUN
+        if not error.HasField("next_retry_delay"):
+            delay_ms = self.options.next_delay_ms(count + 1)
+            if delay_ms is not None:
+                error.next_retry_delay = delay_ms
+        return error
+
+    async def _call(self) -> Any:
+        if inspect.iscoroutinefunction(self.action):
+            return await self.action()
+        value = await in_run_thread(self.action)
+        return await value if inspect.isawaitable(value) else value
+
+
+def error_message(error: BaseException) -> pb.ErrorMessage:
+    """What the engine is told of an exception that the attempt failed with; it is retried."""
+    message = pb.ErrorMessage(
+        code=INTERNAL_ERROR,
+        message=describe_exception(error),
+        stacktrace="".join(traceback.format_exception(error)),
+    )
+    if isinstance(error, RetryableError):
+        message.code = error.status_code
+        if error.retry_after is not None:
+            message.next_retry_delay = max(0, int(error.retry_after.total_seconds() * 1000))
+    return message
+
+
+def describe_exception(error: BaseException) -> str:
+    """`Type: message`, as a traceback ends."""
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
+def _metadata(error: TerminalError, machine: Machine) -> dict[str, str] | None:
+    return error.metadata if machine.version >= FAILURE_METADATA else None
+
+
+def _return_type(action: Callable[..., Any]) -> TypeHint:
+    """The action's return annotation; None where there is none."""
+    while isinstance(action, partial):
+        action = action.func
+    hint = getattr(action, "__annotations__", _NO_ANNOTATIONS).get("return")
+    if not isinstance(hint, str):
+        return hint
+    try:
+        return typing.get_type_hints(action).get("return")
+    except NameError:
+        return None  # local to another function, or for type checkers only: read back as plain JSON
+
+
+_NO_ANNOTATIONS: dict[str, Any] = {}

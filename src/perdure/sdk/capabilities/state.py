@@ -1,0 +1,63 @@
+"""State: the keys and values of a virtual object or workflow."""
+
+from typing import Any, TypeVar
+
+from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.capabilities.capability import Capability, as_value, chosen
+from perdure.sdk.futures import DurableFuture
+from perdure.sdk.serde import Serde, TypeHint
+
+T = TypeVar("T")
+
+
+class ReadsState(Capability):
+    """Reads the state that goes with the key."""
+
+    __slots__ = ()
+
+    def key(self) -> str:
+        """The key of the object, or the id of the workflow."""
+        return self._progress.machine.start.key
+
+    def get(
+        self, name: str, serde: Serde[T] | None = None, type_hint: type[T] | None = None
+    ) -> DurableFuture[T | None]:
+        """What is stored under `name`; None if nothing is. Await it."""
+        progress = self._progress
+        handle = progress.do(progress.machine.read_state, name.encode())
+        return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
+
+    def state_keys(self) -> DurableFuture[list[str]]:
+        """The names under which something is stored. Await it."""
+        progress = self._progress
+        return DurableFuture(progress, progress.do(progress.machine.read_state_keys), _as_names)
+
+
+class WritesState(Capability):
+    """Changes the state that goes with the key."""
+
+    __slots__ = ()
+
+    def set(self, name: str, value: T, serde: Serde[T] | None = None) -> None:
+        """Stores a value under `name`."""
+        self._write(name, chosen(serde, _type_of(value)).serialize(value))
+
+    def clear(self, name: str) -> None:
+        """Removes what is stored under `name`."""
+        self._progress.do(self._progress.machine.clear_state, name.encode())
+
+    def clear_all(self) -> None:
+        """Removes all that is stored."""
+        self._progress.do(self._progress.machine.clear_all_state)
+
+    def _write(self, name: str, value: bytes) -> None:
+        self._progress.do(self._progress.machine.set_state, name.encode(), value)
+
+
+def _type_of(value: object) -> TypeHint:
+    """Bytes are stored as they are; what else there is says itself how it becomes JSON."""
+    return bytes if isinstance(value, (bytes, bytearray, memoryview)) else Any
+
+
+def _as_names(notification: pb.NotificationMessage) -> list[str]:
+    return [key.decode() for key in notification.state_keys.keys]

@@ -1,0 +1,171 @@
+"""The contexts: what each kind of handler is given, as lists of capabilities; and how to find the current one."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from uuid import UUID
+
+from perdure.errors import NotInHandler
+from perdure.sdk.capabilities.awakeables import Awakeables
+from perdure.sdk.capabilities.calls import Calls
+from perdure.sdk.capabilities.promises import Promises
+from perdure.sdk.capabilities.runs import Runs
+from perdure.sdk.capabilities.signals import Signals
+from perdure.sdk.capabilities.sleeps import Sleeps
+from perdure.sdk.capabilities.state import ReadsState, WritesState
+from perdure.sdk.progress import Progress
+
+
+class AttemptFinishedEvent:
+    """Says when the attempt is over, in whatever way: for runs that should stop what they do then."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    def set(self) -> None:
+        self._event.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the handler was called with."""
+
+    id: str
+    """The invocation's id."""
+    headers: dict[str, str]
+    """Those that the caller sent."""
+    attempt_headers: Mapping[str, str]
+    """Those of the connection that this attempt came by; they differ from attempt to attempt."""
+    body: bytes
+    attempt_finished_event: AttemptFinishedEvent
+    scope: str | None
+    limit_key: str | None
+    idempotency_key: str | None
+
+
+class ScopedContext(Calls):
+    """Calls within a scope: see `Context.scope`."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, progress: Progress, scope: str) -> None:
+        super().__init__(progress)
+        self._scope = scope
+
+
+class Context(Runs, Calls, Sleeps, Awakeables, Signals):
+    """What the handler of a plain service can do, and all others can too."""
+
+    __slots__ = ("_attempt_headers", "_finished", "_random")
+
+    def __init__(self, progress: Progress, attempt_headers: Mapping[str, str]) -> None:
+        super().__init__(progress)
+        self._attempt_headers = attempt_headers
+        self._finished: AttemptFinishedEvent | None = None
+        self._random: random.Random | None = None
+
+    def request(self) -> Request:
+        """What the handler was called with, and how."""
+        machine = self._progress.machine
+        start = machine.start
+        return Request(
+            id=start.debug_id,
+            headers={header.key: header.value for header in machine.input.headers},
+            attempt_headers=self._attempt_headers,
+            body=machine.input.value.content,
+            attempt_finished_event=self.attempt_finished_event(),
+            scope=start.scope if start.HasField("scope") else None,
+            limit_key=start.limit_key if start.HasField("limit_key") else None,
+            idempotency_key=start.idempotency_key if start.HasField("idempotency_key") else None,
+        )
+
+    def attempt_finished_event(self) -> AttemptFinishedEvent:
+        """See `Request.attempt_finished_event`."""
+        if self._finished is None:
+            self._finished = AttemptFinishedEvent()
+            if self._progress.ended is not None:
+                self._finished.set()
+        return self._finished
+
+    def attempt_finished(self) -> None:
+        """Told by the attempt when it is over."""
+        if self._finished is not None:
+            self._finished.set()
+
+    def random(self) -> random.Random:
+        """Random numbers that are the same on every attempt. Not for secrets."""
+        if self._random is None:
+            self._random = random.Random(self._progress.machine.random_seed)
+        return self._random
+
+    def uuid(self) -> UUID:
+        """A UUID that is the same on every attempt. Not for secrets."""
+        return UUID(int=self.random().getrandbits(128), version=4)
+
+    def scope(self, scope: str) -> ScopedContext:
+        """Calls within a scope: a part of the target's identity. Needs protocol version 7, and an engine with it on."""
+        return ScopedContext(self._progress, scope)
+
+
+class ObjectSharedContext(Context, ReadsState):
+    """What a shared handler of a virtual object can do: read its state."""
+
+    __slots__ = ()
+
+
+class ObjectContext(ObjectSharedContext, WritesState):
+    """What an exclusive handler of a virtual object can do: read and write its state."""
+
+    __slots__ = ()
+
+
+class WorkflowSharedContext(ObjectSharedContext, Promises):
+    """What a shared handler of a workflow can do: read its state, complete its promises."""
+
+    __slots__ = ()
+
+
+class WorkflowContext(ObjectContext, Promises):
+    """What a workflow's main handler can do."""
+
+    __slots__ = ()
+
+
+context_var: ContextVar[Context | None] = ContextVar("perdure_context", default=None)
+
+
+def current_context() -> Context:
+    """The context of the handler that this code runs in, however deep.
+
+    Raises:
+        NotInHandler: it runs in none.
+    """
+    context = context_var.get()
+    if context is None:
+        raise NotInHandler("there is no context here: this code does not run inside a handler")
+    return context
+
+
+def current_object_context() -> ObjectContext:
+    """The context of the virtual object's exclusive handler, or workflow's main handler, that this code runs in.
+
+    Raises:
+        NotInHandler: it runs in none, or in a handler of another kind.
+    """
+    context = current_context()
+    if not isinstance(context, ObjectContext):
+        raise NotInHandler(
+            "this code needs the state of a virtual object or workflow, and runs in a handler that has a "
+            f"{type(context).__name__}"
+        )
+    return context

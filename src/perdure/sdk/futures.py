@@ -1,0 +1,170 @@
+"""What user code awaits. Awaitable many times; in a plain `def` handler, `.result()` blocks the thread instead."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any, TypeVar
+
+from perdure.errors import TerminalError
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import CANCEL_SIGNAL
+from perdure.sdk.machine import Handle
+from perdure.sdk.progress import Progress
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_VOID = pb.Void()
+
+
+class Durable(ABC, Awaitable[T_co]):
+    """Something whose value is, or follows from, what the journal holds."""
+
+    __slots__ = ("progress",)
+
+    combinator: "pb.CombinatorType | None" = None
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        """What it belongs to; all of one attempt share it."""
+
+    @abstractmethod
+    def missing(self) -> Sequence[Handle]:
+        """The handles to wait for; none once the value is there."""
+
+    @abstractmethod
+    def value(self) -> T_co:
+        """The value, once nothing is missing; raises if it is a failure."""
+
+    def __await__(self) -> Generator[Any, None, T_co]:
+        while missing := self.missing():
+            yield from self.progress.wait(self.combinator, missing)
+        return self.value()
+
+    def result(self) -> T_co:
+        """Like `await`, for handlers that are plain `def`: blocks the thread.
+
+        Raises:
+            UsageError: it was called on the event loop, and would block it.
+        """
+        while missing := self.missing():
+            self.progress.wait_in_thread(self.combinator, missing)
+        return self.value()
+
+
+class DurableFuture(Durable[T]):
+    """The result of one durable operation: a run, a call, a timer, an awakeable ..."""
+
+    __slots__ = ("_decode", "_failure", "_settled", "_value", "handle")
+
+    def __init__(self, progress: Progress, handle: Handle, decode: Callable[[pb.NotificationMessage], T]) -> None:
+        self.progress = progress
+        self.handle = handle
+        self._decode = decode
+        self._settled = False
+        self._failure: pb.Failure | None = None
+
+    def is_completed(self) -> bool:
+        """Whether awaiting it would not wait. Changes only while the handler awaits something: R1."""
+        return self._settled or self.handle in self.progress.machine.ready
+
+    def missing(self) -> Sequence[Handle]:
+        return () if self.is_completed() else (self.handle,)
+
+    def value(self) -> T:
+        if not self._settled:
+            self._settle(self.progress.machine.take(self.handle))
+        if self._failure is not None:
+            raise terminal_error(self._failure)
+        return self._value
+
+    def _settle(self, notification: pb.NotificationMessage) -> None:
+        if notification.HasField("failure"):
+            self._failure = notification.failure
+        else:
+            self._value = self._decode(notification)
+        self._settled = True
+
+
+class DurableSleepFuture(DurableFuture[None]):
+    """A timer."""
+
+    __slots__ = ()
+
+
+class DurableCallFuture(DurableFuture[T]):
+    """The result of a call."""
+
+    __slots__ = ("_invocation_id",)
+
+    def __init__(
+        self,
+        progress: Progress,
+        handle: Handle,
+        decode: Callable[[pb.NotificationMessage], T],
+        invocation_id: DurableFuture[str],
+    ) -> None:
+        super().__init__(progress, handle, decode)
+        self._invocation_id = invocation_id
+
+    def invocation_id(self) -> DurableFuture[str]:
+        """The id of the invocation that was called."""
+        return self._invocation_id
+
+    def cancel_invocation(self) -> Durable[None]:
+        """Cancels the invocation that was called. Await it."""
+        return _Cancel(self._invocation_id)
+
+
+class SendHandle:
+    """An invocation that was sent off: nobody waits for its result."""
+
+    __slots__ = ("_invocation_id",)
+
+    def __init__(self, invocation_id: DurableFuture[str]) -> None:
+        self._invocation_id = invocation_id
+
+    def invocation_id(self) -> DurableFuture[str]:
+        """The id of the invocation that was sent."""
+        return self._invocation_id
+
+    def cancel_invocation(self) -> Durable[None]:
+        """Cancels the invocation that was sent. Await it."""
+        return _Cancel(self._invocation_id)
+
+
+class _Cancel(Durable[None]):
+    """A cancel, sent as soon as the id of its target is known."""
+
+    __slots__ = ("_invocation_id", "_sent")
+
+    def __init__(self, invocation_id: DurableFuture[str]) -> None:
+        super().__init__(invocation_id.progress)
+        self._invocation_id = invocation_id
+        self._sent = False
+
+    def missing(self) -> Sequence[Handle]:
+        return self._invocation_id.missing()
+
+    def value(self) -> None:
+        if not self._sent:
+            self._sent = True
+            cancel(self.progress, self._invocation_id.value())
+
+
+def cancel(progress: Progress, invocation_id: str) -> None:
+    """Sends a cancel to another invocation."""
+    command = pb.SendSignalCommandMessage(target_invocation_id=invocation_id, idx=CANCEL_SIGNAL, void=_VOID)
+    progress.do(progress.machine.issue, command)
+
+
+def terminal_error(failure: pb.Failure) -> TerminalError:
+    """The error that a recorded failure is to user code."""
+    return TerminalError(failure.message, failure.code, {entry.key: entry.value for entry in failure.metadata})
+
+
+def as_none(notification: pb.NotificationMessage) -> None:
+    """The value of what only happens: a timer, a promise that was resolved."""
+
+
+def as_invocation_id(notification: pb.NotificationMessage) -> str:
+    return notification.invocation_id

@@ -1,0 +1,358 @@
+"""Lets user code go on, one notification at a time: the side of a machine that its waiting code sees.
+
+It upholds R1 (see `machine`): `_advance` reveals a notification only when user code waits.
+
+- One coroutine that waits is blocked for sure, so the next notification follows at once.
+- Once several tasks of a handler have waited (or one that is not the handler's own), nobody can know whether another
+  of them is still on its way to its next command. Then all is held to be blocked when the loop has turned
+  `SETTLE_TURNS` times with no command issued and no wait begun.
+
+Also here, as they need to know that all user code waits: suspension, the hint of what is awaited, the mismatch of code
+that waits where its journal goes on.
+"""
+
+import asyncio
+import sys
+import threading
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from concurrent.futures import Future as ThreadFuture
+from contextvars import ContextVar
+from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+
+from perdure.errors import (
+    SdkInternalBaseException,
+    SdkInternalException,
+    SuspendedException,
+    TerminalError,
+    UsageError,
+)
+from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.journal import JournalMismatch
+from perdure.sdk.machine import CANCEL, Handle, Machine, Phase, Result
+from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
+
+SETTLE_TURNS: Final = 16
+"""More than any wake-up of one task by another takes; each turn costs about a microsecond."""
+
+CANCELLED: Final = 409
+
+Execution: TypeAlias = Callable[[], Coroutine[Any, Any, Result | pb.ErrorMessage]]
+"""Executes a run: gives its result, or the error that the attempt is to fail with."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+run_key_var: ContextVar[str | None] = ContextVar("perdure_run_key", default=None)
+"""The key of the run that the current task or thread executes."""
+
+
+class Waiter:
+    """One piece of user code that waits. `combinator` is None for a single handle."""
+
+    __slots__ = ("combinator", "future", "missing", "task")
+
+    def __init__(
+        self,
+        combinator: "pb.CombinatorType | None",
+        missing: Iterable[Handle],
+        future: "asyncio.Future[None] | ThreadFuture[None]",
+        task: "asyncio.Task[Any] | None",
+    ) -> None:
+        self.combinator = combinator
+        self.missing = dict.fromkeys(missing)
+        self.future = future
+        self.task = task
+
+    def notice(self, handle: Handle) -> bool:
+        """Takes note of a handle that became ready; says whether the wait is over."""
+        if handle not in self.missing:
+            return False
+        if self.combinator != pb.ALL_COMPLETED:
+            return True
+        del self.missing[handle]
+        return not self.missing
+
+    def wake(self, error: BaseException | None = None) -> None:
+        if self.future.done():  # its task was cancelled meanwhile
+            return
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)
+
+
+class Progress:
+    """What user code is attached to. `on_end` is called once, when the attempt has ended from in here."""
+
+    __slots__ = (
+        "_idle_turns",
+        "_loop",
+        "_loop_thread",
+        "_many",
+        "_on_end",
+        "_runs",
+        "_told",
+        "_waiters",
+        "ended",
+        "machine",
+        "main",
+        "thread",
+    )
+
+    def __init__(self, machine: Machine, loop: AbstractEventLoop, on_end: Callable[[], None]) -> None:
+        self.machine = machine
+        self.main: asyncio.Task[Any] | None = None
+        """The handler's own task."""
+        self.thread: int | None = None
+        """The worker thread that a plain `def` handler runs in."""
+        self.ended: type[SdkInternalBaseException] | None = None
+        """What user code gets for whatever it asks, once the attempt has ended."""
+        self._loop = loop
+        self._loop_thread = threading.get_ident()
+        self._on_end = on_end
+        self._waiters: list[Waiter] = []
+        self._many = False
+        self._idle_turns = 0  # turns of the loop left until all is held to be blocked; 0: no count is running
+        self._runs: dict[int, asyncio.Task[None]] = {}
+        self._told: pb.Future | None = None
+
+    # What user code asks
+
+    def do(self, operation: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Does what user code asks of the machine; the one door to it, from whatever thread.
+
+        Raises:
+            UsageError: it was asked inside a run.
+            SdkInternalBaseException: the attempt has ended, or ended by this.
+        """
+        if run_key_var.get() is not None:
+            raise UsageError(
+                "the context was used inside a run. A run is one step of the journal and cannot hold others: "
+                "call the context before or after it, and pass values in"
+            )
+        if threading.get_ident() != self._loop_thread:
+            return self._in_loop(operation, *args, **kwargs)
+        return self._do(operation, *args, **kwargs)
+
+    def _do(self, operation: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if self.ended is not None:
+            raise self.ended("the attempt has ended; let this exception pass")
+        if self._idle_turns:
+            self._idle_turns = SETTLE_TURNS
+        try:
+            return operation(*args, **kwargs)
+        except JournalMismatch as mismatch:
+            self._mismatched(mismatch, asyncio.current_task(self._loop))
+            raise SdkInternalException(f"{mismatch}; the attempt has ended") from None
+
+    def _in_loop(self, operation: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        outcome: ThreadFuture[T] = ThreadFuture()
+
+        def call() -> None:
+            try:
+                outcome.set_result(self._do(operation, *args, **kwargs))
+            except BaseException as error:  # noqa: BLE001  it is the asking thread's, whatever it is
+                outcome.set_exception(error)
+
+        self._loop.call_soon_threadsafe(call)
+        return outcome.result()
+
+    def wait(self, combinator: "pb.CombinatorType | None", handles: Iterable[Handle]) -> Generator[Any, None, None]:
+        """Waits until one of the handles is ready, or all of them: a coroutine's way."""
+        future = self._loop.create_future()
+        waiter = self.do(self._begin_wait, combinator, handles, future)
+        try:
+            yield from future
+        finally:
+            if waiter in self._waiters:  # cancelled from outside
+                self._waiters.remove(waiter)
+
+    def wait_in_thread(self, combinator: "pb.CombinatorType | None", handles: Iterable[Handle]) -> None:
+        """Like `wait`, blocking a worker thread."""
+        if threading.get_ident() == self._loop_thread:
+            raise UsageError("result() would block the event loop: use `await`. It is for plain `def` handlers")
+        future: ThreadFuture[None] = ThreadFuture()
+        self.do(self._begin_wait, combinator, handles, future)
+        future.result()
+
+    def _begin_wait(
+        self,
+        combinator: "pb.CombinatorType | None",
+        handles: Iterable[Handle],
+        future: "asyncio.Future[None] | ThreadFuture[None]",
+    ) -> Waiter:
+        task = asyncio.current_task(self._loop) if isinstance(future, asyncio.Future) else None
+        waiter = Waiter(combinator, handles, future, task)
+        if not self._many and (self._waiters or (task is not None and task is not self.main)):
+            self._many = True
+        ready = self.machine.ready  # in a thread, it may have come between asking and waiting
+        if any(waiter.notice(handle) for handle in list(waiter.missing) if handle in ready):
+            waiter.wake()
+            return waiter
+        self._waiters.append(waiter)
+        if self._many:
+            self._settle(SETTLE_TURNS)
+        else:
+            self._advance()
+            if self._waiters:
+                self._settle(1)
+        return waiter
+
+    # What the engine sends
+
+    def notice(self) -> None:
+        """The machine took in a message: lets waiting code see it, if it is time."""
+        if not self._waiters:
+            return
+        if self._many:
+            self._settle(self._idle_turns or 1)
+        else:
+            self._advance()
+            if self._waiters:
+                self._settle(1)
+
+    def _settle(self, turns: int) -> None:
+        """Holds all to be blocked after some turns of the loop, unless user code does something."""
+        running = self._idle_turns > 0
+        self._idle_turns = turns
+        if not running:
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._idle_turns -= 1
+        if self._idle_turns > 0:
+            self._loop.call_soon(self._turn)
+            return
+        self._idle_turns = 0
+        if self._many:
+            self._advance()
+        if self._waiters and self.ended is None and not self._idle_turns:
+            self._blocked()
+
+    def _advance(self) -> None:
+        """R1: reveals notifications until one of them wakes user code."""
+        machine = self.machine
+        while self._waiters and self.ended is None:
+            try:
+                handle = machine.reveal()
+            except JournalMismatch as mismatch:
+                self._mismatched(mismatch, self._waiters[0].task)
+                return
+            if handle is None:
+                return
+            if handle == CANCEL:
+                woken, self._waiters = self._waiters, []
+                for waiter in woken:
+                    waiter.wake(TerminalError("cancelled", status_code=CANCELLED))
+            else:
+                woken = [waiter for waiter in self._waiters if waiter.notice(handle)]
+                for waiter in woken:
+                    self._waiters.remove(waiter)
+                    waiter.wake()
+            if woken and self._many:
+                self._settle(SETTLE_TURNS)
+                return
+
+    def _blocked(self) -> None:
+        """All user code waits, and nothing is there for it to see."""
+        machine = self.machine
+        try:
+            machine.check_blocked()
+        except JournalMismatch as mismatch:
+            self._mismatched(mismatch, self._waiters[0].task)
+            return
+        if self._runs:
+            return
+        if machine.input_closed:
+            machine.suspend(self._tree())
+            self.end(SuspendedException)
+            self._on_end()
+        elif not machine.proposing:
+            tree = self._tree()
+            if tree != self._told:
+                self._told = tree
+                machine.hint_awaiting(tree)
+
+    def _tree(self) -> pb.Future:
+        return self.machine.awaiting((waiter.combinator, waiter.missing) for waiter in self._waiters)
+
+    # Runs
+
+    def launch(self, handle: int, execution: Execution) -> None:
+        """Executes a run as a task of its own; its result is proposed, or its error fails the attempt."""
+        self._runs[handle] = self._loop.create_task(self._execute(handle, execution))
+
+    async def _execute(self, handle: int, execution: Execution) -> None:
+        result = await execution()
+        del self._runs[handle]
+        if self.ended is not None:
+            return
+        if isinstance(result, pb.ErrorMessage):
+            self.fail(result)
+            return
+        self.machine.propose(handle, result)
+        if self._waiters and self.machine.input_closed:
+            self._settle(self._idle_turns or 1)
+
+    # How it ends
+
+    def finish(self, result: Result) -> None:
+        """Ends the invocation: the handler has returned, or failed for good."""
+        try:
+            self.machine.finish(result)
+        except JournalMismatch as mismatch:
+            self._mismatched(mismatch, asyncio.current_task(self._loop))
+            return
+        self.end(SdkInternalException)
+        self._on_end()
+
+    def fail(self, error: pb.ErrorMessage) -> None:
+        """Ends the attempt in failure."""
+        if self.machine.phase is not Phase.CLOSED:
+            self.machine.fail(error)
+            self.end(SdkInternalException)
+            self._on_end()
+
+    def _mismatched(self, mismatch: JournalMismatch, task: "asyncio.Task[Any] | None") -> None:
+        if self.thread is not None:
+            frames = frames_above(sys._current_frames().get(self.thread))  # pyright: ignore[reportPrivateUsage]
+        elif task is not None and task is not asyncio.current_task(self._loop):
+            frames = frames_within(task)
+        else:
+            frames = frames_above(sys._getframe())  # pyright: ignore[reportPrivateUsage]
+        self.fail(explain(mismatch, self.machine.start.debug_id, location_of(frames)))
+
+    def end(self, reason: type[SdkInternalBaseException]) -> None:
+        """Nothing more can be asked: whoever waits, or asks, gets `reason`. Runs are dropped."""
+        if self.ended is not None:
+            return
+        self.ended = reason
+        self._idle_turns = 0
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.wake(reason("the attempt ends here; let this exception pass"))
+            if waiter.task is not None and waiter.task is not self.main:
+                waiter.task.add_done_callback(_retrieve)
+        for run in self._runs.values():
+            run.cancel()
+        self._runs.clear()
+        main = self.main
+        hears = self.thread is not None or any(waiter.task is main for waiter in waiters)
+        if main is not None and not hears and main is not asyncio.current_task(self._loop):
+            # It waits for tasks of its own, which may take a while to hand the exception up, or for I/O.
+            self._loop.call_soon(self._unwind, main, SETTLE_TURNS)
+
+    def _unwind(self, main: "asyncio.Task[Any]", turns: int) -> None:
+        if main.done():
+            return
+        if turns:
+            self._loop.call_soon(self._unwind, main, turns - 1)
+        else:
+            main.cancel()
+
+
+def _retrieve(task: "asyncio.Task[Any]") -> None:
+    """Keeps asyncio from reporting that nobody asked for the exception that the attempt's end gave to a task."""
+    if not task.cancelled():
+        task.exception()
