@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from perdure.cli.remote import INGRESS
+from perdure.errors import UsageError
 
 
 def invoke(
@@ -28,16 +29,14 @@ def invoke(
     """Call a handler, and print its result."""
     service, slash, handler = target.partition("/")
     if not (service and slash and handler) or "/" in handler:
-        raise typer.BadParameter(
-            f"{target!r} must be Service/handler; --key gives the key", param_hint="SERVICE/HANDLER"
-        )
+        raise UsageError(f"{target!r} must be Service/handler; the key of an object goes into --key")
     if body is not None:
         try:
             json.loads(body)
         except ValueError as error:
-            raise typer.BadParameter(f"not JSON: {error}", param_hint="--json") from error
+            raise UsageError(f"what --json gives is not JSON: {error}") from error
     if delay is not None and not send:
-        raise typer.BadParameter("only a call that is sent can be delayed: add --send", param_hint="--delay")
+        raise UsageError("only a call that is sent can be delayed: add --send")
     headers = {"content-type": "application/json"} if body is not None else {}
     if idempotency_key is not None:
         headers["idempotency-key"] = idempotency_key

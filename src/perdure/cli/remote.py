@@ -39,11 +39,8 @@ class Remote:
             EngineUnreachable: no answer.
             RequestRefused: an answer of 400 or above.
         """
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"{self.variable} must be a URL such as {self.default_url}, not {self.url!r}")
-        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(parts.hostname, parts.port, timeout=CONNECT_TIMEOUT_S)
+        kind, host, port, prefix = self._address()
+        connection = kind(host, port, timeout=CONNECT_TIMEOUT_S)
         try:
             connection.connect()
         except OSError as error:
@@ -53,7 +50,7 @@ class Remote:
             ) from error
         try:
             connection.sock.settimeout(None)
-            connection.request(method, parts.path.rstrip("/") + path, body, dict(headers or {}))
+            connection.request(method, prefix + path, body, dict(headers or {}))
             response = connection.getresponse()
             answer = response.read()
         except (OSError, HTTPException) as error:
@@ -76,6 +73,17 @@ class Remote:
             return json.loads(answer)
         except ValueError as error:
             raise RequestRefused(f"{self.url} is no engine: {path} does not answer with JSON") from error
+
+    def _address(self) -> tuple[type[HTTPConnection], str, int | None, str]:
+        try:
+            parts = urlsplit(self.url)
+            port = parts.port
+        except ValueError:
+            parts = port = None
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"{self.variable} must be a URL such as {self.default_url}, not {self.url!r}")
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        return kind, parts.hostname, port, parts.path.rstrip("/")
 
 
 INGRESS = Remote("PERDURE_INGRESS_URL", "http://127.0.0.1:8080")

@@ -11,7 +11,7 @@ from perdure.cli.logs import log_to_stderr
 
 
 def serve(
-    services: Annotated[list[str], typer.Argument(metavar="MODULE:ATTR...", help="Services, such as app:services.")],
+    services: Annotated[list[str], typer.Argument(metavar="MODULE:ATTR", help="Services, such as app:services.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 9080,
 ) -> None:

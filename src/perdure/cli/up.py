@@ -13,7 +13,7 @@ from perdure.cli.logs import log_to_stderr
 
 def up(
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODULE:ATTR...]", help="Services to run here, such as app:services.")
+        list[str] | None, typer.Argument(metavar="MODULE:ATTR", help="Services to run here, such as app:services.")
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     ingress_port: Annotated[int, typer.Option(min=0, max=65535, help="For callers; 0 takes a free one.")] = 8080,
