@@ -18,6 +18,8 @@ from perdure.transport.http_attempt import BufferedAttempt, HttpAttempt, Streami
 from perdure.transport.http_discovery import discover
 
 _IDLE_CONNECTIONS_MAX = 256
+# HTTP/2 by prior knowledge does not pass a proxy, so that what HTTP_PROXY names must not be used for it.
+_NO_PROXY = pyqwest.Proxy("http://127.0.0.1", scheme="https")
 
 
 class HttpTransport:
@@ -88,6 +90,7 @@ class HttpTransport:
         return pyqwest.HTTPTransport(
             http_version=pyqwest.HTTPVersion.HTTP1 if use_http_11 else http_2,
             tls_include_system_certs=secure,
+            proxy=None if secure else _NO_PROXY,
             connect_timeout=self._connect_timeout_s,
             pool_max_idle_per_host=_IDLE_CONNECTIONS_MAX,
             enable_gzip=False,

@@ -31,19 +31,16 @@ class RequestBody:
         return self._closed
 
     def append(self, chunk: bytes) -> None:
-        """What comes after the end is dropped: the peer has said all it wants to hear."""
-        if not self._closed:
-            self._chunks.append(chunk)
-            self._wake()
+        self._chunks.append(chunk)
+        self._wake()
 
     def close(self) -> None:
         self._closed = True
         self._wake()
 
     def drop(self) -> None:
-        """Ends it without what has not been taken yet."""
+        """Gives no more, and does not end either: an end would ask the peer to suspend."""
         self._chunks.clear()
-        self.close()
 
     def whole(self) -> bytes:
         return b"".join(self._chunks)
@@ -90,10 +87,12 @@ class HttpAttempt:
         self._task: asyncio.Task[None] | None = None
 
     def send(self, envelope: Envelope) -> None:
-        self._body.append(encode(envelope))
+        if not self._ended:
+            self._body.append(encode(envelope))
 
     def close(self) -> None:
-        self._body.close()
+        if not self._ended:
+            self._body.close()
 
     def abort(self) -> None:
         if self._end() and self._task is not None and self._task is not asyncio.current_task():
@@ -184,5 +183,4 @@ class BufferedAttempt(HttpAttempt):
 
     def close(self) -> None:
         if self._task is None and not self._ended:
-            self._body.close()
             self.start(self._body.whole())

@@ -33,17 +33,26 @@ def explain(error: Exception, uri: str) -> Exception:
             return error
         case pyqwest.ConnectTimeout():
             said = f"no connection to {uri} in time: is the host up, and the port open?"
+        case ConnectionError() if "Connection refused" in str(error):
+            said = f"nothing listens at {uri}: is `perdure serve` running there?"
+        case ConnectionError() if "dns error" in str(error):
+            said = f"the host of {uri} has no known address: is its name right?"
         case ConnectionError():
-            said = f"nothing listens at {uri}, or it cannot be reached: is `perdure serve` running there? ({error})"
+            said = f"{uri} cannot be reached: {_cause(error)}"
         case TimeoutError():
             said = f"{uri} did not answer in time"
         case pyqwest.StreamError():
             said = f"{uri} reset the stream: {error.code.name}"
         case pyqwest.RemoteProtocolError() | pyqwest.ReadError() | pyqwest.WriteError() | OSError():
-            said = f"the connection to {uri} broke: {error}"
+            said = f"the connection to {uri} broke: {_cause(error)}"
         case _:
             return error
     return TransportError(said)
+
+
+def _cause(error: Exception) -> str:
+    """The innermost cause in what the HTTP client says."""
+    return str(error).rpartition(": ")[2]
 
 
 async def refusal(response: pyqwest.Response, uri: str) -> TransportError:
