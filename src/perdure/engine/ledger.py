@@ -258,6 +258,8 @@ class Ledger:
     def forget(self, batch: Batch) -> None:
         """Drop what is at rest and written: a suspended invocation costs a row on disk and nothing in memory."""
         for number, invocation in batch.invocations.items():
+            if invocation.status is Status.READY and invocation.failures:
+                continue  # its count of failures is nowhere else
             if number not in self.batch.invocations and invocation.status in _AT_REST:
                 self._invocations.pop(number, None)
                 self._numbers.pop(invocation.id, None)
