@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from google.protobuf.message import Message
 
 from perdure.errors import PerdureError
@@ -73,7 +74,42 @@ class Journal:
 
 
 def _equals(recorded: Message, attempted: Message) -> bool:
-    return recorded == attempted
+    return recorded == attempted or _equals_but_json(recorded, attempted)
+
+
+def _equals_but_json(recorded: Message, attempted: Message) -> bool:
+    """Whether all that differs is how JSON is written: another SDK or serializer, other spaces, other order of keys."""
+    copy = attempted.__class__()
+    copy.CopyFrom(attempted)
+    for of, holder, name in _PAYLOADS:
+        if isinstance(recorded, of):
+            held, now = recorded, copy
+            if holder is not None:
+                if not recorded.HasField(holder) or not copy.HasField(holder):
+                    return False
+                held, now = getattr(recorded, holder), getattr(copy, holder)
+            if _canonical(getattr(held, name)) == _canonical(getattr(now, name)):
+                setattr(now, name, getattr(held, name))
+    return recorded == copy
+
+
+_PAYLOADS: list[tuple[type[Message], str | None, str]] = [
+    (pb.CallCommandMessage, None, "parameter"),
+    (pb.OneWayCallCommandMessage, None, "parameter"),
+    (pb.SetStateCommandMessage, "value", "content"),
+    (pb.OutputCommandMessage, "value", "content"),
+    (pb.SendSignalCommandMessage, "value", "content"),
+    (pb.CompleteAwakeableCommandMessage, "value", "content"),
+    (pb.CompletePromiseCommandMessage, "completion_value", "content"),
+]
+"""Where commands hold what users wrote: class, the Value if it is in one, field."""
+
+
+def _canonical(payload: bytes) -> bytes:
+    try:
+        return msgspec.json.encode(msgspec.json.decode(payload), order="sorted")
+    except msgspec.DecodeError:
+        return payload
 
 
 def _same_name(recorded: Any, attempted: Any) -> bool:
@@ -86,7 +122,7 @@ def _same_key(recorded: Any, attempted: Any) -> bool:
 
 def _same_but_time(recorded: pb.OneWayCallCommandMessage, attempted: pb.OneWayCallCommandMessage) -> bool:
     attempted.invoke_time = recorded.invoke_time  # computed from the clock, so never the same twice
-    return recorded == attempted
+    return _equals(recorded, attempted)
 
 
 _REPEATS: dict[int, Callable[[Any, Any], bool]] = {  # Any: the row's key is the messages' type
