@@ -14,9 +14,8 @@ from msgspec import Struct
 from starlette.types import Message, Receive, Scope, Send
 
 from perdure.engine.registry import ResolvedHandler
-from perdure.errors import PerdureError, TooLarge, UsageError
+from perdure.errors import PerdureError, TooLarge, UnknownTarget, UsageError
 from perdure.protocol.discovery import ServiceManifest
-from perdure.protocol.ids import parse_invocation_id
 from perdure.server.durations import parse_duration_ms
 from perdure.server.facade import Engine
 from perdure.server.ingress_answers import (
@@ -149,21 +148,17 @@ class Ingress:
         return Answer(202, [])
 
     async def _result(self, asked: AskedResult) -> Answer:
-        parse_invocation_id(asked.invocation_id)
         view = self._engine.describe(asked.invocation_id)
-        if asked.act == "output" and view.status != "completed":
-            return refusal(470, "not ready")
-        outcome = await self._engine.attach(asked.invocation_id)
-        return output_answer(outcome, self._output_of(view.target))
-
-    def _output_of(self, target: str) -> OutputHeaders:
-        """How a target's output is headed; as JSON if its handler is no longer served."""
-        service, _, rest = target.partition("/")
-        handler = rest.rpartition("/")[2]
+        outcome = self._engine.output(asked.invocation_id)
+        if outcome is None and asked.act == "output":
+            return refusal(470, "not ready: the invocation has not ended")
+        if outcome is None:
+            outcome = await self._engine.attach(asked.invocation_id)
         try:
-            return self._entrance(service, handler).output
-        except UsageError:
-            return OutputHeaders()
+            output = self._entrance(view.target_service_name, view.target_handler_name).output
+        except UnknownTarget:  # its handler is served no more
+            output = OutputHeaders()
+        return output_answer(outcome, output)
 
     def _service(self, name: str) -> ServiceManifest | None:
         revision = self._engine.registry.services.get(name)

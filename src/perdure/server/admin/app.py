@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from perdure.errors import DeploymentRejected, PerdureError
+from perdure.errors import DeploymentRejected, PerdureError, TransportError
 from perdure.server.admin import deployments, invocations, services
 from perdure.server.admin.answers import error_response, json_response
 from perdure.server.facade import Engine
@@ -61,8 +61,13 @@ async def version(request: Request) -> Response:
 
 async def explain(_: Request, error: Exception) -> Response:
     assert isinstance(error, PerdureError)
-    restate_code = error.restate_code if isinstance(error, DeploymentRejected) else None
-    return error_response(error.http_status, str(error), restate_code)
+    match error:
+        case DeploymentRejected():
+            return error_response(error.http_status, str(error), error.restate_code)
+        case TransportError():  # only discovery opens connections here
+            return error_response(error.http_status, str(error), "META0003")
+        case _:
+            return error_response(error.http_status, str(error))
 
 
 async def explain_http(request: Request, error: Exception) -> Response:

@@ -1,0 +1,238 @@
+"""An engine for the server's tests: it serves a small manifest, answers as told, and keeps what it was asked."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from perdure.engine.config import EngineConfig, HandlerDefaults
+from perdure.engine.events import Accepted, Failure, Outcome, Target
+from perdure.engine.registry import Registration, Registry
+from perdure.errors import Conflict, EngineStopping, TransportError, UnknownInvocation
+from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ServiceManifest
+from perdure.protocol.ids import (
+    DeploymentId,
+    InvocationId,
+    idempotent_invocation_id,
+    new_invocation_id,
+    parse_awakeable_id,
+    parse_invocation_id,
+    workflow_invocation_id,
+)
+
+CLAIM_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "amount": {"type": "integer"},
+        "lines": {"type": "array", "items": {"type": "object", "properties": {"code": {"type": "string"}}}},
+    },
+    "required": ["amount"],
+}
+JSON = Payload(content_type="application/json")
+CLAIM = Payload(content_type="application/json", json_schema=CLAIM_SCHEMA, required=True)
+
+MANIFEST = Manifest(
+    protocol_mode="BIDI_STREAM",
+    min_protocol_version=5,
+    max_protocol_version=7,
+    services=[
+        ServiceManifest(
+            name="MultiAgentClaimApproval",
+            ty="SERVICE",
+            handlers=[HandlerManifest(name="run", input=CLAIM, output=JSON)],
+        ),
+        ServiceManifest(
+            name="Echo",
+            ty="SERVICE",
+            handlers=[
+                HandlerManifest(name="echo"),
+                HandlerManifest(name="nothing", input=Payload(), output=Payload()),
+                HandlerManifest(
+                    name="raw",
+                    input=Payload(content_type="application/octet-stream"),
+                    output=Payload(content_type="application/octet-stream", set_content_type_if_empty=True),
+                ),
+                HandlerManifest(name="fail"),
+                HandlerManifest(name="hang"),
+                HandlerManifest(name="burst"),
+                HandlerManifest(name="secret", ingress_private=True),
+            ],
+        ),
+        ServiceManifest(
+            name="Cart",
+            ty="VIRTUAL_OBJECT",
+            handlers=[
+                HandlerManifest(name="add"),
+                HandlerManifest(name="send"),
+                HandlerManifest(name="peek", ty="SHARED"),
+            ],
+        ),
+        ServiceManifest(
+            name="Signup",
+            ty="WORKFLOW",
+            handlers=[HandlerManifest(name="run"), HandlerManifest(name="status", ty="SHARED")],
+        ),
+    ],
+)
+
+
+class View(Struct, frozen=True):
+    id: str
+    target_service_name: str
+    target_handler_name: str
+    status: str
+
+
+class Asked(Struct, frozen=True):
+    """What the engine was asked to do."""
+
+    target: Target
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+    idempotency_key: str | None
+    delay_ms: int = 0
+
+
+class FakeEngine:
+    """Echoes bodies; `Echo/fail` fails as `failure` says, `Echo/hang` waits for `release`, `Echo/burst` has a bug."""
+
+    def __init__(self, config: EngineConfig | None = None) -> None:
+        self.config = config or EngineConfig()
+        self.registry = Registry(HandlerDefaults())
+        self.ready = True
+        self.stopping = False
+        self.failure = Failure(500, "no way")
+        self.release = asyncio.Event()
+        self.asked: list[Asked] = []
+        self.told: list[tuple[object, ...]] = []
+        self.outcomes: dict[str, Outcome | None] = {}
+        self.targets: dict[str, Target] = {}
+        self._deployments = 0
+        self.deploy("http://first:9080", MANIFEST)
+
+    def deploy(self, uri: str, manifest: Manifest) -> None:
+        self.registry.apply(self._plan(uri, manifest))
+
+    async def call(
+        self,
+        target: Target,
+        body: bytes,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        idempotency_key: str | None = None,
+    ) -> Outcome:
+        invocation_id, new = self._take_in(target, idempotency_key)
+        self.asked.append(Asked(target, body, tuple(headers), idempotency_key))
+        match target.handler:
+            case "fail":
+                outcome = Outcome(invocation_id, failure=self.failure)
+            case "burst":
+                raise ZeroDivisionError("a bug, with private details")
+            case "hang":
+                await self.release.wait()
+                outcome = Outcome(invocation_id, body)
+            case "run" if target.service == "Signup" and not new:
+                return Outcome(invocation_id, failure=Failure(409, "runs once"), new=False)
+            case _:
+                outcome = Outcome(invocation_id, body)
+        self.outcomes[invocation_id] = outcome
+        return outcome
+
+    async def send(
+        self,
+        target: Target,
+        body: bytes,
+        *,
+        headers: Sequence[tuple[str, str]] = (),
+        idempotency_key: str | None = None,
+        delay_ms: int = 0,
+    ) -> Accepted:
+        invocation_id, new = self._take_in(target, idempotency_key)
+        self.asked.append(Asked(target, body, tuple(headers), idempotency_key, delay_ms))
+        return Accepted(invocation_id, new, 1_800_000_000_000 if delay_ms else None)
+
+    async def attach(self, invocation_id: str) -> Outcome:
+        self.describe(invocation_id)
+        await self.release.wait()
+        return Outcome(InvocationId(invocation_id), b"attached")
+
+    def output(self, invocation_id: str) -> Outcome | None:
+        self.describe(invocation_id)
+        return self.outcomes[invocation_id]
+
+    async def resolve_awakeable(self, awakeable_id: str, value: bytes) -> None:
+        parse_awakeable_id(awakeable_id)
+        self.told.append(("resolve", awakeable_id, value))
+
+    async def reject_awakeable(self, awakeable_id: str, message: str, code: int = 500) -> None:
+        parse_awakeable_id(awakeable_id)
+        self.told.append(("reject", awakeable_id, message, code))
+
+    async def cancel(self, invocation_id: str) -> None:
+        self._act("cancel", invocation_id)
+
+    async def kill(self, invocation_id: str) -> None:
+        self._act("kill", invocation_id)
+
+    async def resume(self, invocation_id: str) -> None:
+        self._act("resume", invocation_id)
+
+    def describe(self, invocation_id: str) -> View:
+        parse_invocation_id(invocation_id)
+        target = self.targets.get(invocation_id)
+        if target is None:
+            raise UnknownInvocation(invocation_id)
+        status = "running" if self.outcomes[invocation_id] is None else "completed"
+        return View(invocation_id, target.service, target.handler, status)
+
+    async def register(
+        self,
+        uri: str,
+        *,
+        force: bool = False,
+        breaking: bool = False,
+        dry_run: bool = False,
+        use_http_11: bool = False,
+        additional_headers: Mapping[str, str] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Registration:
+        if uri.endswith(":1"):
+            raise TransportError(f"{uri} cannot be reached: connection refused")
+        registration = self._plan(uri, MANIFEST, force=force, breaking=breaking, use_http_11=use_http_11)
+        if not dry_run:
+            self.registry.apply(registration)
+        return registration
+
+    def _plan(
+        self, uri: str, manifest: Manifest, *, force: bool = False, breaking: bool = False, use_http_11: bool = False
+    ) -> Registration:
+        self._deployments += 1
+        return self.registry.plan(
+            uri,
+            manifest,
+            new_id=DeploymentId(f"dp_{self._deployments}"),
+            now_ms=1_700_000_000_000,
+            force=force,
+            breaking=breaking,
+            use_http_11=use_http_11,
+        )
+
+    def _take_in(self, target: Target, idempotency_key: str | None) -> tuple[InvocationId, bool]:
+        if self.stopping:
+            raise EngineStopping("the engine is stopping")
+        if target.service == "Signup" and target.handler == "run":
+            assert target.key is not None
+            invocation_id = workflow_invocation_id(target.service, target.key)
+        elif idempotency_key is not None:
+            invocation_id = idempotent_invocation_id(target.service, target.key, target.handler, idempotency_key)
+        else:
+            invocation_id = new_invocation_id()
+        new = invocation_id not in self.targets
+        self.targets[invocation_id] = target
+        self.outcomes.setdefault(invocation_id, None)
+        return invocation_id, new
+
+    def _act(self, act: str, invocation_id: str) -> None:
+        if self.describe(invocation_id).status == "completed":
+            raise Conflict(f"{invocation_id} has ended already")
+        self.told.append((act, invocation_id))

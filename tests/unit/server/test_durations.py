@@ -1,0 +1,58 @@
+"""Delays as clients write them."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perdure.errors import UsageError
+from perdure.server.durations import DELAY_MS_MAX, parse_duration_ms
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_ms"),
+    [
+        ("PT10S", 10_000),
+        ("P1DT2H", 93_600_000),
+        ("PT0.5S", 500),
+        ("PT1H30M", 5_400_000),
+        ("P1W", 604_800_000),
+        ("pt1m", 60_000),
+        ("10s", 10_000),
+        ("60ms", 60),
+        ("60 sec", 60_000),
+        ("1 day", 86_400_000),
+        ("1h 30m", 5_400_000),
+        ("1h30m", 5_400_000),
+        ("1 hour, 5 minutes", 3_900_000),
+        ("0s", 0),
+    ],
+)
+def test_both_ways_of_writing_are_read(text: str, expected_ms: int) -> None:
+    assert parse_duration_ms(text) == expected_ms
+
+
+def test_a_delay_below_a_millisecond_is_not_no_delay() -> None:
+    assert parse_duration_ms("1us") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "P", "PT", "P1", "P1Y", "P1M", "10", "s", "-1s", "-PT1S", "1e3s", "1 fortnight", "\u0661s", "1s x"],
+)
+def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="expected one like `10s`"):
+        parse_duration_ms(text)
+
+
+def test_more_than_a_century_is_refused() -> None:
+    assert parse_duration_ms(f"{DELAY_MS_MAX}ms") == DELAY_MS_MAX
+    with pytest.raises(UsageError, match="longer than a century"):
+        parse_duration_ms(f"{DELAY_MS_MAX + 1}ms")
+
+
+@given(st.text(st.sampled_from("PT0123456789.,WDHMSdhmsu "), max_size=30) | st.text(max_size=200))
+def test_any_text_gives_a_delay_or_a_reason(text: str) -> None:
+    with contextlib.suppress(UsageError):
+        assert 0 <= parse_duration_ms(text) <= DELAY_MS_MAX
