@@ -18,6 +18,9 @@ from perdure.transport.http_attempt import BufferedAttempt, HttpAttempt, Streami
 from perdure.transport.http_discovery import discover
 
 _IDLE_CONNECTIONS_MAX = 256
+# Hypercorn, which the official Python SDK is mostly served by, breaks a connection off at its 1,001st stream, with
+# all that are still open on it. Connections that are left before go on quietly until their last stream has ended.
+_ATTEMPTS_PER_CLIENT = 900
 # HTTP/2 by prior knowledge does not pass a proxy, so that what HTTP_PROXY names must not be used for it.
 _NO_PROXY = pyqwest.Proxy("http://127.0.0.1", scheme="https")
 
@@ -44,6 +47,7 @@ class HttpTransport:
         self._connect_timeout_s = connect_timeout_s
         self._head_timeout_s = head_timeout_s
         self._client = self._new_client(use_http_11)
+        self._client_attempts = 0
         self._attempts: set[HttpAttempt] = set()
         self.sdk_version: str | None = None
         """What the endpoint's SDK calls itself; known after `discover`, where it says so."""
@@ -66,6 +70,9 @@ class HttpTransport:
         if request.key is not None:
             headers.append(("x-restate-service-key", quote(request.key, safe="")))
         head = pyqwest.Headers(headers + self._additional_headers)
+        self._client_attempts += 1
+        if self._client_attempts > _ATTEMPTS_PER_CLIENT:
+            self._leave_connections(self._client)
         if self._use_http_11:
             attempt = BufferedAttempt(self._client, url, head, receiver, self._attempts.discard)
         else:
@@ -80,9 +87,10 @@ class HttpTransport:
         await self._client.aclose()
 
     def _leave_connections(self, client: pyqwest.HTTPTransport) -> None:
-        """Make new attempts on new connections: one of this client's may lead nowhere. What is open there goes on."""
+        """Make new attempts on connections of their own; what is open on this client's goes on there."""
         if client is self._client:
             self._client = self._new_client(self._use_http_11)
+            self._client_attempts = 1
 
     def _new_client(self, use_http_11: bool) -> pyqwest.HTTPTransport:
         secure = self._uri.startswith("https://")
