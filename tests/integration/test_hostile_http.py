@@ -22,11 +22,21 @@ methods = st.sampled_from(
 )
 WORDS = (
     "Echo Cart Signup MultiAgentClaimApproval restate call send a attach output invocation workflow health echo "
-    "nothing raw fail run add resolve reject deployments services handlers invocations kill %zz %00 %ff %F0%9F%90%8D .. *"
+    "nothing raw fail run add resolve reject deployments services handlers invocations kill "
+    "%zz %00 %ff %F0%9F%90%8D .. *"
 )
 segments = st.sampled_from([b"", *WORDS.encode().split()])
 wild = st.binary(max_size=12).map(lambda raw: re.sub(rb"[\r\n ]", b"_", raw))
-paths = st.lists(segments | wild, max_size=6).map(lambda parts: b"/" + b"/".join(parts)) | wild
+PATHS = (
+    "/Echo/echo /Echo/nothing /Echo/raw/send /Echo/fail /Cart/k/add /Signup/k/run /MultiAgentClaimApproval/run "
+    "/restate/call/Cart/%00/add /restate/send/Echo/raw /restate/health /restate/a/sign_1AAAA/resolve "
+    "/restate/workflow/Signup/k/output /restate/invocation/Echo/raw/k1/output /deployments /services/Cart/handlers"
+)
+paths = (
+    st.sampled_from(PATHS.encode().split())
+    | st.lists(segments | wild, max_size=6).map(lambda parts: b"/" + b"/".join(parts))
+    | wild
+)
 queries = st.sampled_from(
     [b"", b"?delay=1s", b"?delay=PT1S", b"?delay=%ff", b"?delay=x&delay=1s", b"?\xff", b"?" + b"&" * 300]
 )
