@@ -64,6 +64,17 @@ class Batch:
             del self.state[state_key]
         self.cleared_objects.append((service, key))
 
+    def change_names(self, service: str, key: str, names: set[bytes]) -> None:
+        """Makes of the names of an object's state those that it has after this batch."""
+        if (service, key) in self.cleared_objects:
+            names.clear()
+        for (its_service, its_key, name), value in self.state.items():
+            if (its_service, its_key) == (service, key):
+                if value is None:
+                    names.discard(name)
+                else:
+                    names.add(name)
+
     def seal(self) -> Sealed:
         """The rows. Called once; what happens to the objects afterwards is the next batch's."""
         statements: list[tuple[str, list[Row]]] = []

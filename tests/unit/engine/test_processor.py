@@ -306,6 +306,17 @@ class TestState:
         table.commit()
         assert table.reader.state_names("Counter", "ada") == [b"new"]
 
+    def test_the_names_that_a_handler_is_told_hold_its_own_writes_before_they_are_committed(self, table: Table) -> None:
+        handler = table.begin("Counter/ada/add")
+        value = pb.Value(content=b"1")
+        table.say(handler, pb.SetStateCommandMessage(key=b"old", value=value), pb.ClearAllStateCommandMessage())
+        table.say(handler, pb.SetStateCommandMessage(key=b"b", value=value))
+        table.say(handler, pb.SetStateCommandMessage(key=b"a", value=value))
+        table.say(handler, pb.SetStateCommandMessage(key=b"no", value=value), pb.ClearStateCommandMessage(key=b"no"))
+        table.say(handler, pb.GetLazyStateKeysCommandMessage(result_completion_id=1))
+        told = [envelope.message for envelope in notifications(table.commit())]
+        assert told == [pb.NotificationMessage(completion_id=1, state_keys=pb.StateKeys(keys=[b"a", b"b"]))]
+
     def test_shared_handlers_and_plain_services_may_not_write(self, table: Table) -> None:
         for path in ("Counter/ada/get", "Greeter/greet"):
             invocation = table.begin(path)

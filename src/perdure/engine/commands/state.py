@@ -1,7 +1,8 @@
 """State of virtual objects and workflows.
 
-Reads are served from what is committed. That is exact: an exclusive handler's own writes are in its SDK's view, and
-its predecessor's were committed before it started.
+Values are served from what is committed. That is exact: an exclusive handler's own writes are in its SDK's view, and
+its predecessor's were committed before it started. The names are not in the view of an SDK that was given no state, so
+those that wait for a commit count too.
 """
 
 from perdure.engine.commands.rejection import CommandRejected
@@ -35,10 +36,14 @@ def on_get_lazy_state_keys(ledger: Ledger, invocation: Invocation, envelope: Env
     """Answer with the names, sorted."""
     command = envelope.message
     assert isinstance(command, pb.GetLazyStateKeysCommandMessage)
-    names = ledger.reader.state_names(*_object(invocation))
+    service, key = _object(invocation)
+    names = set(ledger.reader.state_names(service, key))
+    for batch in (ledger.committing, ledger.batch):
+        if batch is not None:
+            batch.change_names(service, key, names)
     ledger.append(invocation, envelope)
     notification = pb.NotificationMessage(
-        completion_id=command.result_completion_id, state_keys=pb.StateKeys(keys=names)
+        completion_id=command.result_completion_id, state_keys=pb.StateKeys(keys=sorted(names))
     )
     ledger.notify(invocation, MessageType.GET_LAZY_STATE_KEYS_COMPLETION, notification)
 

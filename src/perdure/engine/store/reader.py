@@ -92,7 +92,7 @@ class Reader:
         return row[0] if row is not None else None
 
     def state_names(self, service: str, key: str) -> list[bytes]:
-        query = "select name from state where service = ? and key = ? order by name"
+        query = "select name from state where service = ? and key = ?"
         return [name for (name,) in self._execute(query, (service, key))]
 
     def promise(self, key: PromiseKey) -> Promise | None:
