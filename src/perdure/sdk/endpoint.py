@@ -8,15 +8,23 @@ under any prefix. Full duplex over HTTP/2; over HTTP/1.1, requests and responses
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote
 
-from perdure.errors import DeploymentRejected, RemoteProtocolError, UnknownTarget, UsageError
+from perdure.errors import (
+    DeploymentRejected,
+    EngineStopping,
+    PerdureError,
+    RemoteProtocolError,
+    UnknownTarget,
+    UsageError,
+)
 from perdure.protocol import discovery, versions
 from perdure.protocol.discovery import Manifest, ProtocolMode
 from perdure.sdk.attempt import Attempt
 from perdure.sdk.definition import HandlerDefinition, ServiceDefinition
-from perdure.sdk.exchange import Exchange, Receive, Send
+from perdure.sdk.exchange import HALF_CLOSE_GRACE_S, Exchange, Receive, Send, drain
 from perdure.sdk.manifest import manifest_of
 from perdure.sdk.termination import on_termination
 from perdure.transport.connection import InvokeRequest, Sender
@@ -148,6 +156,8 @@ class Endpoint:
         key = headers.get("x-restate-service-key")
         exchange = Exchange(receive, send)
         try:
+            if self._stopping:
+                raise EngineStopping("the endpoint is shutting down")
             request = InvokeRequest(
                 service=service,
                 handler=handler,
@@ -155,15 +165,9 @@ class Endpoint:
                 invocation_id=headers.get("x-restate-invocation-id", ""),
                 key=None if key is None else unquote(key),
             )
-            if self._stopping:
-                await _explain(send, 503, "the endpoint is shutting down", (b"retry-after", b"1"))
-                return
             attempt = self.open_attempt(request, exchange, headers)
-        except RemoteProtocolError as error:
-            await _explain(send, 415, str(error))
-            return
-        except UnknownTarget as error:
-            await _explain(send, 404, str(error))
+        except PerdureError as error:
+            await _refuse(receive, send, 415 if isinstance(error, RemoteProtocolError) else error.http_status, error)
             return
         self._attempts.add(attempt)
         try:
@@ -181,18 +185,23 @@ def app(
 
 
 async def _answer(
-    send: Send, status: int, body: bytes, content_type: str = "application/json", *headers: tuple[bytes, bytes]
+    send: Send, status: int, body: bytes, content_type: str = "application/json", *, last: bool = True
 ) -> None:
-    head = [
-        (b"content-type", content_type.encode()),
-        (b"content-length", str(len(body)).encode()),
-        _SERVER,
-        *headers,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": head})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode()), _SERVER]
+    if status == EngineStopping.http_status:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": not last})
 
 
-async def _explain(send: Send, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
-    body = json.dumps({"code": status, "message": message}).encode()
-    await _answer(send, status, body, "application/json", *headers)
+async def _explain(send: Send, status: int, error: PerdureError | str, *, last: bool = True) -> None:
+    await _answer(send, status, json.dumps({"code": status, "message": str(error)}).encode(), last=last)
+
+
+async def _refuse(receive: Receive, send: Send, status: int, error: PerdureError) -> None:
+    """Explains, and ends the response when the request has ended; see `HALF_CLOSE_GRACE_S`."""
+    await _explain(send, status, error, last=False)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HALF_CLOSE_GRACE_S):
+            await drain(receive)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -20,9 +20,10 @@ Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PROTOCOL_VIOLATION = 571
 
-# Engines half-close the request when they have read the terminal message. Some ASGI servers forget a stream as soon
-# as its response has ended, and then choke on that half-close: so it is waited for, but not for ever.
-HALF_CLOSE_GRACE_S = 1.0
+# Engines half-close the request when they have read the terminal message. hypercorn forgets a stream as soon as its
+# response has ended, and drops the whole connection on what still comes in: so the half-close is waited for, but not
+# for ever.
+HALF_CLOSE_GRACE_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,11 @@ class Exchange:
         self.close()
 
     async def run(self, attempt: Running, headers: list[tuple[bytes, bytes]]) -> None:
-        """Answers with what the attempt sends, until it has ended or the peer has gone."""
+        """Answers with what the attempt sends, until it has ended or the peer has gone.
+
+        Some servers (granian) hold the head back until the first bytes of the body. No empty body is sent to push it
+        out: HTTP/2 clients take a hundred empty frames on a connection for an attack, and close it.
+        """
         reader = asyncio.create_task(self._read(attempt))
         try:
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -109,19 +114,26 @@ class Exchange:
                 attempt.abort()
                 self.abort()
                 return
+            last = not event.get("more_body", False) and not self._request_closed.is_set()
+            if last:
+                self._request_closed.set()
             for frame in self._decoder.feed(event.get("body", b"")):
                 message = decode(frame)
                 if not self._ended:
                     attempt.message(message)
-            if not event.get("more_body", False) and not self._request_closed.is_set():
+            if last:
                 if self._decoder.pending_bytes:
                     raise RemoteProtocolError("the request ended in the middle of a frame")
-                self._request_closed.set()
                 attempt.closed(None)
 
     async def _drain(self) -> None:
-        """Waits for the request's end, no matter what comes."""
-        while True:
-            event = await self._receive()
-            if event["type"] == "http.disconnect" or not event.get("more_body", False):
-                return
+        if not self._request_closed.is_set():
+            await drain(self._receive)
+
+
+async def drain(receive: Receive) -> None:
+    """Waits for the request's end, no matter what comes."""
+    while True:
+        event = await receive()
+        if event["type"] == "http.disconnect" or not event.get("more_body", False):
+            return
