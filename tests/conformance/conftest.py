@@ -6,6 +6,7 @@ The last one has nothing of ours in it: it shows that the suite asks for what th
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import httpx
 import pytest
 
 from tests.conformance.processes import (
+    ANNOUNCING,
+    SERVICES,
     EngineAddress,
     official_endpoint,
+    our_asgi_endpoint,
     our_endpoint,
     our_engine,
     reference_engine,
@@ -25,7 +29,12 @@ Start = Callable[[ExitStack, Path], EngineAddress]
 
 
 def ours_embedded(stack: ExitStack, folder: Path) -> EngineAddress:
-    return stack.enter_context(our_engine(folder, "tests.conformance.services:app"))
+    return stack.enter_context(our_engine(folder, SERVICES))
+
+
+def of_version(endpoint: Callable[..., Any], version: int) -> Callable[[Path], Any]:
+    """The endpoint, knowing no newer version of the protocol."""
+    return partial(endpoint, module=ANNOUNCING, env={"CONFORMANCE_VERSION": str(version)})
 
 
 def on_our_engine(endpoint: Callable[[Path], Any], *, http_11: bool = False) -> Start:
@@ -52,6 +61,10 @@ ARRANGEMENTS: dict[str, Start] = {
     "ours-remote-h1": on_our_engine(our_endpoint, http_11=True),
     "official-on-our-engine-h2": on_our_engine(official_endpoint),
     "official-on-our-engine-h1": on_our_engine(official_endpoint, http_11=True),
+    "official-on-our-engine-v6": on_our_engine(of_version(official_endpoint, 6)),
+    "official-on-our-engine-v5": on_our_engine(of_version(official_endpoint, 5)),
+    "official-on-our-engine-v5-h1": on_our_engine(of_version(official_endpoint, 5), http_11=True),
+    "ours-on-reference-v5": on_the_reference(of_version(our_asgi_endpoint, 5), version=6),
     "ours-on-reference-v6": on_the_reference(our_endpoint, version=6),
     "ours-on-reference-v7": on_the_reference(our_endpoint, version=7),
     "ours-on-reference-v7-h1": on_the_reference(our_endpoint, version=7, http_11=True),

@@ -18,6 +18,8 @@ PEERS_PYTHON = Path(os.environ.get("PERDURE_PEERS_PYTHON", ROOT / ".cache/peers/
 REFERENCE_SERVER = Path(
     os.environ.get("PERDURE_REFERENCE_SERVER", ROOT / ".cache/npm/node_modules/.bin/restate-server")
 )
+SERVICES = "tests.conformance.services:app"
+ANNOUNCING = "tests.conformance.announcing:app"
 READY_S = 30.0
 STOP_S = 15.0
 
@@ -70,7 +72,6 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
 
 def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     deadline = time.monotonic() + READY_S
-    # The official endpoint of hypercorn answers /health over HTTP/1.1 as well, so one client is enough.
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
@@ -128,28 +129,46 @@ def our_engine(folder: Path, *modules: str) -> Iterator[EngineAddress]:
 
 
 @contextmanager
-def our_endpoint(folder: Path, module: str = "tests.conformance.services:app") -> Iterator[str]:
-    """`perdure serve`; gives the endpoint's address."""
+def our_endpoint(folder: Path) -> Iterator[str]:
+    """The services on our SDK under `perdure serve`; gives the endpoint's address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command: list[str | Path] = [_beside_python("perdure"), "serve", module, "--port", str(port)]
+    command: list[str | Path] = [_beside_python("perdure"), "serve", SERVICES, "--port", str(port)]
     with running(command, f"{url}/health", folder / "perdure-serve.log"):
         yield url
 
 
 @contextmanager
 def official_endpoint(
-    folder: Path, module: str = "tests.conformance.services:app", env: Mapping[str, str] | None = None
+    folder: Path,
+    module: str = SERVICES,
+    env: Mapping[str, str] | None = None,
+    keep_alive_requests_max: int = 1_000_000,
 ) -> Iterator[str]:
     """The services on the official Python SDK, served by hypercorn; gives the endpoint's address."""
+    environment = {"CONFORMANCE_SDK": "restate", **(env or {})}
+    with _hypercorn(PEERS_PYTHON, folder, module, environment, keep_alive_requests_max) as url:
+        yield url
+
+
+@contextmanager
+def our_asgi_endpoint(folder: Path, module: str = SERVICES, env: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The services on our SDK, served by hypercorn as well."""
+    with _hypercorn(Path(sys.executable), folder, module, env or {}) as url:
+        yield url
+
+
+@contextmanager
+def _hypercorn(
+    python: Path, folder: Path, module: str, env: Mapping[str, str], keep_alive_requests_max: int = 1_000_000
+) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     config = folder / "hypercorn.toml"
-    config.write_text(f'bind = ["127.0.0.1:{port}"]\nkeep_alive_max_requests = 100000\n')
-    command: list[str | Path] = [PEERS_PYTHON, "-m", "hypercorn", "--config", config, module]
+    config.write_text(f'bind = ["127.0.0.1:{port}"]\nkeep_alive_max_requests = {keep_alive_requests_max}\n')
+    command: list[str | Path] = [python, "-m", "hypercorn", "--config", config, module]
     # Hypercorn waits for the streams that an engine keeps open; nothing here is worth that wait.
-    environment = {"CONFORMANCE_SDK": "restate", **(env or {})}
-    with running(command, f"{url}/health", folder / "hypercorn.log", environment, stop=signal.SIGKILL):
+    with running(command, f"{url}/health", folder / "hypercorn.log", env, stop=signal.SIGKILL):
         yield url
 
 

@@ -63,7 +63,7 @@ def _record(folder: Path, golden: Path, version: int) -> None:
     with reference_engine(folder, version=version) as engine:
         for name, http_11 in (("h2", False), ("h1", True)):
             recording = folder / f"{name}.jsonl"
-            env = {"RECORDING_FILE": str(recording), "RECORDING_VERSION": str(version)}
+            env = {"RECORDING_FILE": str(recording), "CONFORMANCE_VERSION": str(version)}
             with official_endpoint(folder, "tests.conformance.recording:app", env) as url:
                 register(engine, url, http_11=http_11)
                 _drive(engine, name)

@@ -1,7 +1,6 @@
 """The services on the official SDK, with all bytes of their attempts written down: an ASGI app around its app.
 
-Served by hypercorn in the peers' environment; `RECORDING_FILE` takes one JSON line an attempt, `RECORDING_VERSION` is
-the highest protocol version to announce.
+Served by hypercorn in the peers' environment; `RECORDING_FILE` takes one JSON line an attempt.
 """
 
 import json
@@ -9,15 +8,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.services import app as official
+from tests.conformance.announcing import app as official
 
 FILE = Path(os.environ["RECORDING_FILE"])
-VERSION = int(os.environ["RECORDING_VERSION"])
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http" or "/invoke/" not in scope["path"]:
-        await official(scope, receive, _announcing(send) if scope["type"] == "http" else send)
+        await official(scope, receive, send)
         return
     headers = {name.decode(): value.decode() for name, value in scope["headers"]}
     *_, service, handler = scope["path"].split("/")
@@ -51,17 +49,3 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 def _write_down(attempt: dict[str, Any]) -> None:
     with FILE.open("a") as file:
         file.write(json.dumps(attempt) + "\n")
-
-
-def _announcing(send: Any) -> Any:
-    async def announce(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [(k, v) for k, v in message["headers"] if k.lower() != b"content-length"]
-        if message.get("body"):
-            manifest = json.loads(message["body"])
-            if "maxProtocolVersion" in manifest:
-                manifest["maxProtocolVersion"] = VERSION
-                message["body"] = json.dumps(manifest).encode()
-        await send(message)
-
-    return announce
