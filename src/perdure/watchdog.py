@@ -73,7 +73,7 @@ class LoopWatchdog:
             place,
             frame.f_code.co_qualname,
             linecache.getline(path, line).strip(),
-            extra={"action": "loop_blocked", "file": path, "line": line, "blocked_s": round(age_s, 3)},
+            extra={"action": "loop_blocked", "file": path, "line": line, "blocked_s": round(age_s, 2)},
         )
 
 

@@ -1,4 +1,4 @@
-"""How the serving commands log: one line a record on stderr, with the record's fields after the sentence."""
+"""How the serving commands log: one line a record on stderr, the sentence and those fields that it does not say."""
 
 import logging
 
@@ -6,15 +6,16 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class FieldsFormatter(logging.Formatter):
-    """A sentence, then `name=value` for what was given as `extra`."""
+    """A sentence, then `name=value` for what else was given as `extra`."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        fields = " ".join(f"{name}={value}" for name, value in vars(record).items() if name not in _STANDARD)
+        extra = {name: str(value) for name, value in vars(record).items() if name not in _STANDARD}
+        unsaid = " ".join(f"{name}={value}" for name, value in extra.items() if value not in record.message)
         line = super().formatMessage(record)
-        return f"{line} [{fields}]" if fields else line
+        return f"{line} [{unsaid}]" if unsaid else line
 
 
 def log_to_stderr() -> None:

@@ -34,8 +34,8 @@ def serve(
                 "serves",
                 [
                     ("endpoint", url),
-                    ("services", ", ".join(service.name for service in endpoint.services)),
                     ("register", f"perdure deployments register {url}"),
+                    ("services", ", ".join(service.name for service in endpoint.services)),
                 ],
             )
             await stopped_or(stop, serving)

@@ -55,7 +55,7 @@ def test_an_empty_answer_is_none() -> None:
 
 @pytest.mark.usefixtures("server")
 def test_a_refusal_carries_the_engines_own_words() -> None:
-    with pytest.raises(RequestRefused, match="^no A/b in any deployment.$"):
+    with pytest.raises(RequestRefused, match=r"^no A/b in any deployment\.$"):
         INGRESS.ask("POST", "/refuse")
 
 
