@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": LEAVES | {"protocol", "server", "watchdog"},
     "ext": LEAVES | {"sdk"},
     "telemetry": LEAVES | {"sdk", "engine"},
+    "llm": LEAVES | {"sdk"},
     "testing": EVERYTHING,
     "demo": EVERYTHING,
     "__init__": LEAVES | {"sdk", "embedded"},  # the public names, lazily
@@ -39,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Modules that may know more than their layer: where engine and SDK are joined, and where an endpoint is served.
 JOINTS: dict[str, set[str]] = {
+    "cli/demo.py": {"demo"},
     "cli/up.py": {"engine", "sdk", "embedded"},
     "cli/serve.py": {"sdk"},
     "cli/imports.py": {"sdk"},
