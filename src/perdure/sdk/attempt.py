@@ -132,7 +132,8 @@ class Attempt:
 
     async def _run(self) -> None:
         handler = self._handler
-        context = self._context = _CONTEXTS[handler.service.kind, handler.kind](self._progress, self._attempt_headers)
+        kind = _CONTEXTS[handler.service.kind, handler.kind]
+        context = self._context = kind(self._progress, self._attempt_headers, handler.target)
         context_var.set(context)
         run_key_var.set(None)  # an embedded engine may have started this from inside another's run
         try:

@@ -66,20 +66,31 @@ class ScopedContext(Calls):
 class Context(Runs, Calls, Sleeps, Awakeables, Signals):
     """What the handler of a plain service can do, and all others can too."""
 
-    __slots__ = ("_attempt_headers", "_finished", "_random")
+    __slots__ = ("_attempt_headers", "_finished", "_random", "target")
 
-    def __init__(self, progress: Progress, attempt_headers: Mapping[str, str]) -> None:
+    def __init__(self, progress: Progress, attempt_headers: Mapping[str, str], target: str) -> None:
         super().__init__(progress)
+        self.target = target
+        """The handler that runs: `Service/handler`."""
         self._attempt_headers = attempt_headers
         self._finished: AttemptFinishedEvent | None = None
         self._random: random.Random | None = None
+
+    @property
+    def invocation_id(self) -> str:
+        return self._progress.machine.start.debug_id
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the handler still repeats what an earlier attempt recorded."""
+        return self._progress.machine.journal.replaying
 
     def request(self) -> Request:
         """What the handler was called with, and how."""
         machine = self._progress.machine
         start = machine.start
         return Request(
-            id=start.debug_id,
+            id=self.invocation_id,
             headers={header.key: header.value for header in machine.input.headers},
             attempt_headers=self._attempt_headers,
             body=machine.input.value.content,

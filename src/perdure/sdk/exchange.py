@@ -10,15 +10,12 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
 from perdure.errors import RemoteProtocolError
-from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.frames import FrameDecoder
-from perdure.protocol.messages import Envelope, decode, encode, envelope
+from perdure.protocol.messages import Envelope, decode, encode
 from perdure.transport.connection import Receiver
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-PROTOCOL_VIOLATION = 571
 
 # Engines half-close the request when they have read the terminal message. hypercorn forgets a stream as soon as its
 # response has ended, and drops the whole connection on what still comes in: so the half-close is waited for, but not
@@ -30,6 +27,10 @@ logger = logging.getLogger(__name__)
 
 class Running(Receiver, Protocol):
     """An attempt, as far as this file knows it: it takes the engine's messages, and can be ended."""
+
+    def violated(self, error: RemoteProtocolError) -> None:
+        """Fails it with an ErrorMessage (571). Has no effect once it has ended."""
+        ...
 
     def abort(self) -> None:
         """Ends it at once: it sends nothing more. Has no effect once it has ended."""
@@ -93,9 +94,7 @@ class Exchange:
         try:
             await self._pump(attempt)
         except RemoteProtocolError as error:
-            attempt.abort()
-            self.send(envelope(pb.ErrorMessage(code=PROTOCOL_VIOLATION, message=str(error))))
-            self.close()
+            attempt.violated(error)
             await self._drain()
         except Exception:  # the response breaks off, which the engine takes as a failed attempt
             logger.exception("an attempt's input could not be taken in: a bug in perdure")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from perdure.errors import RemoteProtocolError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.frames import PAYLOAD_BYTES_MAX, Frame, FrameDecoder
 from perdure.protocol.messages import Envelope, MessageType, decode, encode, envelope
@@ -53,6 +54,7 @@ class Scripted:
     def __init__(self, on_message: Callable[["Scripted", Envelope], None] | None = None) -> None:
         self.heard: list[object] = []
         self.on_message = on_message
+        self.exchange: Exchange
 
     def message(self, envelope: Envelope) -> None:
         self.heard.append(envelope)
@@ -61,6 +63,11 @@ class Scripted:
 
     def closed(self, error: Exception | None) -> None:
         self.heard.append(("closed", error))
+
+    def violated(self, error: RemoteProtocolError) -> None:
+        self.heard.append("violated")
+        self.exchange.send(envelope(pb.ErrorMessage(code=571, message=str(error))))
+        self.exchange.close()
 
     def abort(self) -> None:
         self.heard.append("aborted")
@@ -73,6 +80,7 @@ class Running:
         self.server = Server()
         self.exchange = Exchange(self.server.receive, self.server.send)
         self.attempt = attempt
+        attempt.exchange = self.exchange
         self.task = asyncio.create_task(self.exchange.run(attempt, [(b"content-type", b"x")]))
 
     async def settled(self) -> None:
@@ -162,7 +170,7 @@ async def test_broken_frames_are_answered_with_571(body: bytes, more: bool, says
     run = await running()
     run.server.body(body, more=more)
     await run.settled()
-    assert "aborted" in run.attempt.heard
+    assert "violated" in run.attempt.heard
     run.server.body(b"whatever else comes")
     run.server.body(b"", more=False)
     await asyncio.wait_for(run.task, 5)
