@@ -1,4 +1,4 @@
-"""An engine for the SDK's tests: it keeps one invocation's journal, answers commands, and makes attempts until the end."""
+"""An engine for the SDK's tests: keeps one invocation's journal, answers commands, makes attempts until the end."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping

@@ -499,10 +499,14 @@ async def test_others_awakeables_and_signals_are_completed() -> None:
     engine = JournalEngine(handler(completes))
     await engine.run()
     one, two, three, four = (entry.message for entry in engine.journal[1:-1])
-    assert isinstance(one, pb.CompleteAwakeableCommandMessage) and one.value.content == b'{"a":1}'
-    assert isinstance(two, pb.CompleteAwakeableCommandMessage) and two.failure.code == 410
-    assert isinstance(three, pb.SendSignalCommandMessage) and (three.name, three.HasField("value")) == ("go", True)
-    assert isinstance(four, pb.SendSignalCommandMessage) and four.failure.message == "stay"
+    assert isinstance(one, pb.CompleteAwakeableCommandMessage)
+    assert one.value.content == b'{"a":1}'
+    assert isinstance(two, pb.CompleteAwakeableCommandMessage)
+    assert two.failure.code == 410
+    assert isinstance(three, pb.SendSignalCommandMessage)
+    assert (three.name, three.HasField("value")) == ("go", True)
+    assert isinstance(four, pb.SendSignalCommandMessage)
+    assert four.failure.message == "stay"
 
 
 # ---- suspension ----

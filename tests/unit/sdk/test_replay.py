@@ -257,8 +257,8 @@ def test_tasks_of_one_handler_see_notifications_in_the_recorded_order(
         for id in order:
             live.notify(completion(MessageType.SLEEP_COMPLETION, id))
             await turns(gaps.pop())
-        while len(open_timers(live)) < 4:
-            await asyncio.sleep(0)
+        await turns(1000)
+        assert len(open_timers(live)) == 4
         for id in data.draw(st.permutations(open_timers(live))):
             live.notify(completion(MessageType.SLEEP_COMPLETION, id))
             await turns(gaps.pop())
