@@ -22,8 +22,8 @@ class Command:
         )
         self.log: list[str] = []
         self.banner: dict[str, str] = {}
-        self._threads = [threading.Thread(target=self._read_log, daemon=True)]
-        self._threads[0].start()
+        self._log_reader = threading.Thread(target=self._read_log, daemon=True)
+        self._log_reader.start()
         self._deadline = threading.Timer(TIMEOUT_S, self.process.kill)
         self._deadline.start()
 
@@ -42,8 +42,13 @@ class Command:
         for number in signals or (signal.SIGTERM,):
             self.process.send_signal(number)
         code = self.process.wait(TIMEOUT_S)
-        self._threads[0].join(TIMEOUT_S)
+        self._log_reader.join(TIMEOUT_S)
         return code
+
+    def stopped_log(self) -> list[str]:
+        """All of the log, once the process has ended."""
+        self._log_reader.join(TIMEOUT_S)
+        return self.log
 
     def logged(self, text: str) -> bool:
         return any(text in line for line in self.log)
@@ -52,7 +57,7 @@ class Command:
         self._deadline.cancel()
         self.process.kill()
         self.process.wait()
-        self._threads[0].join()
+        self._log_reader.join()
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self.process.stdout.close()

@@ -1,6 +1,7 @@
 """The commands as their users meet them: words, exit codes, banners, signals."""
 
 import json
+import resource
 import signal
 import socket
 import threading
@@ -220,6 +221,21 @@ def test_a_data_folder_that_cannot_be_made_is_exit_5(run: Run, tmp_path: Path) -
     ended = run("up", "--ingress-port", "0", "--admin-port", "0", "--data-dir", "file/data")
     assert ended.returncode == 5
     assert_one_sentence(ended.stderr, "file/data")
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process's file size, on Linux")
+@pytest.mark.usefixtures("services")
+def test_a_disk_that_fills_up_is_exit_5(up: Callable[..., Command], run: Run) -> None:
+    engine = up("mine:app")
+    resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (300_000, 300_000))
+    body = json.dumps("x" * 100_000)
+    for _ in range(10):
+        if run("invoke", "Greeter/greet", "--json", body, engine=engine).returncode != 0:
+            break
+    assert engine.process.wait(15) == 5
+    [sentence] = [line for line in engine.stopped_log() if line.startswith("perdure: ")]
+    assert "perdure.db" in sentence or "store" in sentence
+    assert not engine.logged("Traceback")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,118 @@
+"""`perdure.Engine`: the engine held by a program of one's own."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import assert_type
+
+import httpx
+import pytest
+
+import perdure
+from perdure.errors import PortUnavailable, StoreLocked, UsageError
+from perdure.server.app import ServerConfig
+
+greeter = perdure.Service("Greeter")
+runs: list[str] = []
+
+
+@greeter.handler()
+async def greet(ctx: perdure.Context, name: str) -> str:
+    return f"hello {name}"
+
+
+@greeter.handler()
+def plain(ctx: perdure.Context) -> int:
+    return 7
+
+
+@greeter.handler()
+async def fail(ctx: perdure.Context) -> None:
+    raise perdure.TerminalError("not today", status_code=418)
+
+
+@greeter.handler()
+async def twice(ctx: perdure.Context, name: str) -> str:
+    async def step() -> str:
+        runs.append(name)
+        return name
+
+    first = await ctx.run_typed("step", step)
+    await ctx.sleep(timedelta(milliseconds=300))
+    return first + first
+
+
+counter = perdure.VirtualObject("Counter")
+
+
+@counter.handler()
+async def add(ctx: perdure.ObjectContext, amount: int) -> int:
+    total = (await ctx.get("total", type_hint=int) or 0) + amount
+    ctx.set("total", total)
+    return total
+
+
+async def test_handlers_are_called_by_the_functions_themselves() -> None:
+    async with perdure.Engine([greeter, counter], data_dir=None) as engine:
+        assert_type(await engine.call(greet, "E"), str)
+        assert await engine.call(greet, "E") == "hello E"
+        assert await engine.call(plain) == 7
+        assert [await engine.call(add, 2, key="a"), await engine.call(add, 3, key="a")] == [2, 5]
+        assert await engine.call(add, 1, key="b", idempotency_key="once") == 1
+        assert await engine.call(add, 1, key="b", idempotency_key="once") == 1
+
+
+async def test_a_send_is_attached_to() -> None:
+    async with perdure.Engine(perdure.app([greeter]), data_dir=None) as engine:
+        sent = await engine.send(greet, "E", delay=timedelta(milliseconds=20))
+        assert sent.new
+        assert await engine.attach(greet, sent.invocation_id) == "hello E"
+
+
+async def test_a_failure_is_the_handlers_own() -> None:
+    async with perdure.Engine([greeter], data_dir=None) as engine:
+        with pytest.raises(perdure.TerminalError, match="not today") as caught:
+            await engine.call(fail)
+        assert caught.value.status_code == 418
+
+
+async def test_keys_are_wanted_where_they_belong() -> None:
+    async with perdure.Engine([greeter, counter], data_dir=None) as engine:
+        with pytest.raises(UsageError, match="Counter/add needs a key: it is in a virtual object"):
+            await engine.call(add, 1)
+        with pytest.raises(UsageError, match="Greeter/greet has no keys: it is in a service"):
+            await engine.call(greet, "E", key="a")
+
+
+async def test_work_outlives_the_engine(tmp_path: Path, wait_until: Callable[..., Awaitable[None]]) -> None:
+    async with perdure.Engine([greeter], data_dir=tmp_path) as engine:
+        sent = await engine.send(twice, "work")
+        await wait_until(lambda: runs.count("work") == 1, "the step runs")
+    async with perdure.Engine([greeter], data_dir=tmp_path) as engine:
+        assert await engine.attach(twice, sent.invocation_id) == "workwork"
+    assert runs.count("work") == 1
+
+
+async def test_a_second_engine_on_the_store_is_refused(tmp_path: Path) -> None:
+    async with perdure.Engine(data_dir=tmp_path):
+        with pytest.raises(StoreLocked):
+            async with perdure.Engine(data_dir=tmp_path):
+                pass
+    async with perdure.Engine(data_dir=tmp_path):
+        pass
+
+
+async def test_it_serves_over_http_when_asked(tmp_path: Path) -> None:
+    async with (
+        perdure.Engine([greeter], data_dir=tmp_path, http=ServerConfig(ingress_port=0, admin_port=0)) as engine,
+        httpx.AsyncClient() as client,
+    ):
+        answer = await client.post(f"{engine.ingress_url}/Greeter/greet", json="E")
+        assert answer.json() == "hello E"
+        assert (await client.get(f"{engine.admin_url}/health")).status_code == 200
+        taken = int(str(engine.admin_url).rpartition(":")[2])
+        with pytest.raises(PortUnavailable):
+            async with perdure.Engine(http=ServerConfig(ingress_port=0, admin_port=taken), data_dir=tmp_path / "b"):
+                pass
+    async with perdure.Engine(data_dir=tmp_path / "b"):  # what failed to start left the store free
+        pass
