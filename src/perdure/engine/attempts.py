@@ -1,5 +1,7 @@
 """What becomes of an invocation when an attempt at it starts, fails, or is cut."""
 
+import logging
+
 from perdure.engine.effects import StopAttempt
 from perdure.engine.events import AttemptFailed, AttemptInterrupted, AttemptStarted
 from perdure.engine.invocation import Invocation, LastFailure, Status, Step
@@ -8,6 +10,8 @@ from perdure.engine.retries import next_delay_ms
 from perdure.errors import UnknownDeployment, UnknownTarget
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import DeploymentId
+
+logger = logging.getLogger(__name__)
 
 JOURNAL_MISMATCH = 570
 
@@ -50,6 +54,24 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
     else:
         _try_again(ledger, invocation, event)
     invocation.known.clear()
+    _log(ledger, invocation, event)
+
+
+def _log(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> None:
+    if invocation.retry_at_ms is not None:
+        follows = f"the next attempt is in {(invocation.retry_at_ms - ledger.now_ms) / 1000:g} s"
+    elif invocation.status is Status.PAUSED:
+        follows = f"it is paused: `perdure invocations resume {invocation.id}` tries it again"
+    else:
+        follows = "it has failed for good"
+    logger.warning(
+        "attempt at %s failed (%s): %s; %s",
+        invocation.target,
+        invocation.id,
+        event.message,
+        follows,
+        extra={"action": "attempt_failed", "invocation_id": invocation.id, "code": event.code},
+    )
 
 
 def _try_again(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> None:

@@ -70,6 +70,7 @@ class Engine:
         self._flushing = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_ms: int | None = None
+        self._silence_check: asyncio.TimerHandle | None = None
         self._became_quiet: asyncio.Future[None] | None = None
         self._started = False
         self._stopping = False
@@ -88,12 +89,12 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._failed: asyncio.Future[BaseException] = self._loop.create_future()
         self._database = Database(self.config.data_dir)
+        self._committer = self._new_committer(Writer(self._database.writing), self._loop)
         try:
             reader = Reader(self._database.reading)
             self.registry = Registry(
                 self.config.handler_defaults, [Deployment.decode(record) for record in reader.deployments()]
             )
-            self._committer = self._new_committer(Writer(self._database.writing), self._loop)
             self._ledger = Ledger(reader, self.registry, self.config)
             self._processor = Processor(self._ledger)
             self._invoker = Invoker(
@@ -107,9 +108,9 @@ class Engine:
                 await self._register_embedded(embedded)
             self._processor.recover(self._clock())
         except BaseException:
+            self._committer.close()
             self._database.close()
             raise
-        self._silence_check = self._loop.create_task(self._check_silence(), name="perdure-silence-check")
         self._started = True
         self._flush()
 
@@ -118,12 +119,13 @@ class Engine:
         if not self._started:
             return
         self._stopping = True
-        self._silence_check.cancel()
         self._disarm_timer()
         self._invoker.suspend_all()
         await self._quiet(grace_s)
         self._invoker.cut_all()
         await self._quiet(None)
+        if self._silence_check is not None:
+            self._silence_check.cancel()
         self._started = False
         for future in self._requests.values():
             if not future.done():
@@ -402,6 +404,7 @@ class Engine:
         if self._ledger.batch:
             self._flush()
         self._arm_timer()
+        self._watch_for_silence()
         if self._became_quiet is not None and not self._became_quiet.done() and self._is_quiet():
             self._became_quiet.set_result(None)
 
@@ -440,7 +443,7 @@ class Engine:
     def _fail(self, error: Exception) -> None:
         """Stop taking part: what is on disk is right, what is in memory may not be."""
         if not self._failed.done():
-            logger.error("the engine stops: %s", error, exc_info=not isinstance(error, PerdureError))
+            logger.error("the engine stops: %s", error, exc_info=None if isinstance(error, PerdureError) else error)
             self._failed.set_result(error)
             self._stopping = True
             self._invoker.suspend_all()
@@ -470,10 +473,15 @@ class Engine:
         self._timer_due_ms = None
         self._apply(TimersDue())
 
-    async def _check_silence(self) -> None:
-        while True:
-            await asyncio.sleep(_SILENCE_CHECK_S)
-            self._invoker.check_silence()
+    def _watch_for_silence(self) -> None:
+        """While attempts run, look after the silent ones; an idle engine does not wake up."""
+        if self._silence_check is None and self._invoker.running:
+            self._silence_check = self._loop.call_later(_SILENCE_CHECK_S, self._check_silence)
+
+    def _check_silence(self) -> None:
+        self._silence_check = None
+        self._invoker.check_silence()
+        self._watch_for_silence()
 
 
 def _checked_id(invocation_id: str) -> InvocationId:

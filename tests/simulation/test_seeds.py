@@ -1,0 +1,36 @@
+"""1,000 seeds, each its own programs, faults and crash points; what comes of each is what comes without faults.
+
+One seed again, by itself: PERDURE_SEED=123 pytest tests/simulation
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from tests.simulation.world import World
+
+SEEDS = int(os.environ.get("PERDURE_SEEDS", "1000"))
+CHUNK = 50
+ONE_SEED = os.environ.get("PERDURE_SEED")
+_MEMORY = Path("/dev/shm")
+
+
+def run_seed(seed: int) -> None:
+    """In a folder in memory, where there is one: what is simulated is crashes of the process, not of the disk."""
+    folder = Path(tempfile.mkdtemp(prefix=f"perdure-seed-{seed}-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    try:
+        World(seed, folder).run()
+    except BaseException as error:
+        error.add_note(f"this seed again: PERDURE_SEED={seed} pytest tests/simulation")
+        raise
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", [int(ONE_SEED)] if ONE_SEED else range(0, SEEDS, CHUNK))
+def test_faults_change_nothing(first: int) -> None:
+    for seed in range(first, first + (1 if ONE_SEED else CHUNK)):
+        run_seed(seed)
