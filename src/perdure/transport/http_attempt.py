@@ -107,6 +107,11 @@ class HttpAttempt:
     def start(self, content: bytes | RequestBody) -> None:
         self._task = asyncio.get_running_loop().create_task(self._exchange(content))
 
+    async def ended(self) -> None:
+        """Until nothing of it runs any more."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     def _end(self) -> bool:
         """True the first time. From here on the receiver hears nothing more, but a `closed` that the caller tells."""
         if self._ended:

@@ -44,10 +44,13 @@ async def discover(
         DeploymentRejected: it answers, but not with a manifest that we can use.
     """
     try:
-        answer = await _ask_patiently(new_client(use_http_11), uri, headers)
+        async with new_client(use_http_11) as client:
+            answer = await _ask_patiently(client, uri, headers)
     except BROKEN as error:
-        if not isinstance(error, ConnectionError) and await _answers(new_client(not use_http_11), uri, headers):
-            raise _other_http_version(uri, use_http_11) from error
+        if not isinstance(error, ConnectionError):
+            async with new_client(not use_http_11) as client:
+                if await _answers(client, uri, headers):
+                    raise _other_http_version(uri, use_http_11) from error
         raise explain(error, uri) from error
     if answer.is_http_11 and not use_http_11:
         raise _other_http_version(uri, use_http_11)
