@@ -18,6 +18,7 @@ from perdure.errors import NotInHandler, RetryableError, TerminalError
 from perdure.llm.chat import Completion, Message, Reply
 from perdure.sdk.capabilities.runs import run_key
 
+MODEL_DEFAULT = "gpt-4o-mini"
 OPENAI_URL = "https://api.openai.com/v1"
 TIMEOUT_S = 120.0
 
@@ -49,12 +50,18 @@ async def llm_call(messages: str | Sequence[Message], tools: Sequence[dict[str, 
         RetryableError: the endpoint is not there, is overloaded or failed; asking again may help.
         TerminalError: it refuses this request for good.
     """
-    endpoint = await model_endpoint()
+    return await ask(await model_endpoint(), messages, tools)
+
+
+async def ask(
+    endpoint: ModelEndpoint, messages: str | Sequence[Message], tools: Sequence[dict[str, Any]] | None = None
+) -> Reply:
+    """The same, of an endpoint that is named."""
     asked = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
     body: dict[str, Any] = {"model": endpoint.model, "messages": asked}
     if tools:
         body["tools"] = list(tools)
-    return await _ask(endpoint, msgspec.json.encode(body))
+    return await _post(endpoint, msgspec.json.encode(body))
 
 
 async def model_endpoint() -> ModelEndpoint:
@@ -62,13 +69,13 @@ async def model_endpoint() -> ModelEndpoint:
     base_url, api_key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
     model = os.environ.get("OPENAI_MODEL")
     if base_url or api_key:
-        return ModelEndpoint((base_url or OPENAI_URL).rstrip("/"), model or "gpt-4o-mini", api_key)
+        return ModelEndpoint((base_url or OPENAI_URL).rstrip("/"), model or MODEL_DEFAULT, api_key)
     from perdure.llm.local import local_url  # not for those who have an endpoint: it is the extra `local-llm`
 
     return ModelEndpoint(await local_url(), "smollm2-135m")
 
 
-async def _ask(endpoint: ModelEndpoint, body: bytes) -> Reply:
+async def _post(endpoint: ModelEndpoint, body: bytes) -> Reply:
     headers = {"content-type": "application/json"}
     if endpoint.api_key:
         headers["authorization"] = f"Bearer {endpoint.api_key}"

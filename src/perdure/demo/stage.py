@@ -1,0 +1,121 @@
+"""The demo's processes: `perdure up` and `perdure serve`, started as a user would start them.
+
+Everything lives in one temporary folder: the store, and what each process logs.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import perdure
+from perdure.errors import PerdureError
+
+READY_S = 60.0
+_PERDURE = [sys.executable, "-c", "from perdure.cli.app import main; main()"]
+
+
+class StageError(PerdureError):
+    """A process of the demo did not start, or the engine did not answer."""
+
+
+class Actor:
+    """One process, ready. `addresses` are those of its banner."""
+
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
+        self.command = " ".join(["perdure", *command])
+        self._log = log
+        with log.open("ab") as output:
+            start = output.tell()
+            self.process = subprocess.Popen(
+                [*_PERDURE, *command], cwd=examples_folder(), stdout=output, stderr=output, env=environment
+            )
+        self.addresses = self._wait_for_banner(start)
+
+    def stop(self) -> None:
+        """Asks it to end, and waits."""
+        self.process.terminate()
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def kill(self) -> None:
+        """kill -9: it gets no chance to say or write anything."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def _wait_for_banner(self, start: int) -> dict[str, str]:
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            said = self._log.read_bytes()[start:].decode(errors="replace").splitlines()
+            banner = dict(line.split(maxsplit=1) for line in said if line.startswith("  ") and len(line.split()) > 1)
+            if "services" in banner:  # the banner's last line
+                return banner
+            if self.process.poll() is not None:
+                raise StageError(f"`{self.command}` ended with {self.process.returncode}: {' '.join(said)}")
+            time.sleep(0.02)
+        self.kill()
+        raise StageError(f"`{self.command}` was not ready within {READY_S:.0f} s; its log is {self._log}")
+
+
+class Stage:
+    """Starts actors, and ends them all on leaving."""
+
+    def __init__(self, folder: Path, model_url: str) -> None:
+        self.folder = folder
+        self.database = folder / "store" / "perdure.db"
+        self._environment = {**os.environ, "OPENAI_BASE_URL": model_url, "PYTHONUNBUFFERED": "1"}
+        self._actors: list[Actor] = []
+
+    def up(self, ingress_port: int, admin_port: int) -> Actor:
+        """The engine alone, on these ports."""
+        store = ["--data-dir", str(self.database.parent)]
+        ports = ["--ingress-port", str(ingress_port), "--admin-port", str(admin_port)]
+        return self._start("engine", ["up", *ports, *store])
+
+    def serve(self, module: str, port: int) -> Actor:
+        """One example, as a deployment."""
+        return self._start(module, ["serve", f"{module}:app", "--port", str(port)])
+
+    def _start(self, name: str, command: list[str]) -> Actor:
+        actor = Actor(command, self.folder / f"{name}.log", self._environment)
+        self._actors.append(actor)
+        return actor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for actor in reversed(self._actors):
+            if actor.process.poll() is None:
+                actor.stop()
+
+
+def examples_folder() -> Path:
+    """The examples: part of the package where it was built, beside `src` in a checkout."""
+    package = Path(perdure.__file__).parent
+    installed = package / "examples"
+    return installed if installed.is_dir() else package.parents[1] / "examples"
+
+
+def port_or_free(wanted: int) -> int:
+    """The port that documentation names, where it is to be had; else any."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise StageError("no port is free")
