@@ -41,6 +41,7 @@ from perdure.transport.http import HttpTransport
 logger = logging.getLogger(__name__)
 
 _SILENCE_CHECK_S = 0.25
+_LINGER_S = 0.01  # how long rows that nobody waits for may wait for more: a commit costs a sync of the disk
 
 
 def wall_clock_ms() -> int:
@@ -68,6 +69,7 @@ class Engine:
         self._requests: dict[int, asyncio.Future[Accepted | Outcome | None]] = {}
         self._last_request = 0
         self._flushing = False
+        self._lingering: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_ms: int | None = None
         self._silence_check: asyncio.TimerHandle | None = None
@@ -371,12 +373,21 @@ class Engine:
             self._fail(error)
             return
         if not self._flushing:
+            self._schedule_flush()
+
+    def _schedule_flush(self) -> None:
+        """Commit at the end of this turn of the loop if somebody waits for it; rows alone wait for company."""
+        if self._ledger.batch.effects:
             self._flushing = True
             self._loop.call_soon(self._flush)
+        elif self._lingering is None and self._ledger.batch:
+            self._lingering = self._loop.call_later(_LINGER_S, self._flush)
 
     def _flush(self) -> None:
         """Commit what was gathered; if a commit is under way, its end comes back here."""
-        self._flushing = False
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         if self._failed.done() or self._ledger.committing is not None:
             return
         batch = self._ledger.take_batch()
@@ -401,8 +412,10 @@ class Engine:
             self._fail(caught)
             return
         self._flushing = False
-        if self._ledger.batch:
+        if self._ledger.batch.effects:
             self._flush()
+        else:
+            self._schedule_flush()
         self._arm_timer()
         self._watch_for_silence()
         if self._became_quiet is not None and not self._became_quiet.done() and self._is_quiet():
