@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,6 +170,7 @@ def _start(name: str) -> Service:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,  # granian serves from a child process, which must not outlive it
     )
     return Service(f"http://127.0.0.1:{port}{server.prefix}", server, process)
 
@@ -185,7 +186,8 @@ async def _ready(service: Service) -> Service:
 
 
 def _stop(service: Service) -> None:
-    service.process.kill()
+    with suppress(ProcessLookupError):
+        os.killpg(service.process.pid, signal.SIGKILL)
     service.process.wait()
 
 
