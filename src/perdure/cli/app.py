@@ -16,6 +16,7 @@ from perdure.version import __version__
 app = typer.Typer(
     name="perdure",
     help="Durable agents: what they decide and do is recorded as it happens, so that a crash costs nothing.",
+    epilog="Exit codes: 0 done, or asked to stop; 1 failed; 2 usage; 3 port; 4 import; 5 store.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -45,7 +46,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Durable agents: what they decide and do is recorded as it happens, so that a crash costs nothing."""
 
