@@ -168,7 +168,10 @@ class Attempt:
 
     def _call_in_thread(self, context: Context, arguments: tuple[Any, ...]) -> Any:
         self._progress.thread = get_ident()
-        return self._handler.fn(context, *arguments)
+        try:
+            return self._handler.fn(context, *arguments)
+        finally:
+            self._progress.thread = None  # it is another handler's from now on
 
     def _failed(self, error: Exception) -> None:
         """Ends the attempt by what the handler raised, or what it raised it from."""

@@ -381,13 +381,14 @@ class Machine:
 
     # How it ends
 
-    def hint_awaiting(self, tree: pb.Future) -> None:
+    def hint_awaiting(self, waits: Iterable[Wait]) -> None:
         """Tells the engine what user code waits for, so that it may take the attempt's place for others."""
         if self.version >= FUTURE_TREES:
-            self.emit(Envelope(MessageType.AWAITING_ON, pb.AwaitingOnMessage(awaiting_on=tree)))
+            self.emit(Envelope(MessageType.AWAITING_ON, pb.AwaitingOnMessage(awaiting_on=self.awaiting(waits))))
 
-    def suspend(self, tree: pb.Future) -> None:
-        """Ends the attempt until something of the tree has come."""
+    def suspend(self, waits: Iterable[Wait]) -> None:
+        """Ends the attempt until something has come that user code waits for."""
+        tree = self.awaiting(waits)
         suspension = pb.SuspensionMessage()
         if self.version >= FUTURE_TREES:
             suspension.awaiting_on.CopyFrom(tree)

@@ -115,7 +115,7 @@ class Progress:
         self._many = False
         self._idle_turns = 0  # turns of the loop left until all is held to be blocked; 0: no count is running
         self._runs: dict[int, asyncio.Task[None]] = {}
-        self._told: pb.Future | None = None
+        self._told = False  # whether the engine was told what is awaited since the last wait began
 
     # What user code asks
 
@@ -191,6 +191,7 @@ class Progress:
             waiter.wake()
             return waiter
         self._waiters.append(waiter)
+        self._told = False
         if self._many:
             self._settle(SETTLE_TURNS)
         else:
@@ -264,18 +265,14 @@ class Progress:
             return
         if self._runs:
             return
+        waits = ((waiter.combinator, waiter.missing) for waiter in self._waiters)
         if machine.input_closed:
-            machine.suspend(self._tree())
+            machine.suspend(waits)
             self.end(SuspendedException)
             self._on_end()
-        elif not machine.proposing:
-            tree = self._tree()
-            if tree != self._told:
-                self._told = tree
-                machine.hint_awaiting(tree)
-
-    def _tree(self) -> pb.Future:
-        return self.machine.awaiting((waiter.combinator, waiter.missing) for waiter in self._waiters)
+        elif not machine.proposing and not self._told:
+            self._told = True
+            machine.hint_awaiting(waits)
 
     # Runs
 
