@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from tests.simulation.world import World
 
 SEEDS = int(os.environ.get("PERDURE_SEEDS", "1000"))

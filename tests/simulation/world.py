@@ -13,8 +13,6 @@ from unittest.mock import patch
 
 import apsw
 import msgspec
-from tests.simulation.programs import Agents, Effects, Step, counts, draw, expected
-from tests.simulation.virtual_loop import VirtualLoop
 
 from perdure.engine.batch import Sealed
 from perdure.engine.committer import Done
@@ -30,6 +28,8 @@ from perdure.protocol.messages import Envelope
 from perdure.sdk.endpoint import Endpoint
 from perdure.transport.connection import InvokeRequest, Receiver, Sender
 from perdure.transport.in_process import InProcessTransport
+from tests.simulation.programs import Agents, Effects, Step, counts, draw, expected
+from tests.simulation.virtual_loop import VirtualLoop
 
 START_S = 1_800_000_000.0
 VIRTUAL_DEADLINE_S = 10 * 86_400  # a program sleeps for some days at most
@@ -256,8 +256,8 @@ class World:
     async def _all_ended(self) -> None:
         """Sends and their sends end too, some time after who sent them."""
         open_ones = "select id, service, handler, status, last_failure from invocation where status != 'completed'"
-        while self.engine is None or self._query(open_ones):
-            await asyncio.sleep(600)  # noqa: ASYNC110 - virtual time, which costs nothing
+        while self.engine is None or self._query(open_ones):  # noqa: ASYNC110 - virtual time costs nothing
+            await asyncio.sleep(600)
 
     # ---- what is on disk ----
 

@@ -10,6 +10,7 @@ from msgspec import Struct, json
 
 from perdure.engine.effects import Effect
 from perdure.engine.invocation import STORED_AS, Invocation, Waiter
+from perdure.engine.keys import Key
 from perdure.engine.timers import Timer
 from perdure.protocol import wire_pb2 as pb
 
@@ -35,7 +36,7 @@ class Sealed(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Batch:
-    """What is gathered for the next commit."""
+    """What is gathered for the next commit. `keys` are those at which holder or queue changed with it."""
 
     journal: list[Row] = field(default_factory=list[Row])
     invocations: dict[int, Invocation] = field(default_factory=dict[int, Invocation])
@@ -44,6 +45,7 @@ class Batch:
     cleared_objects: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     promises: dict[PromiseKey, Promise] = field(default_factory=dict[PromiseKey, Promise])
     deployments: list[Row] = field(default_factory=list[Row])
+    keys: set[Key] = field(default_factory=set[Key])
     effects: list[Effect] = field(default_factory=list[Effect])
 
     def __bool__(self) -> bool:

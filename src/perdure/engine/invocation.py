@@ -121,6 +121,11 @@ class Invocation:
         """Whether it needs its key for itself. A workflow's main handler does not: it exists once by its id."""
         return self.handler_type == "EXCLUSIVE"
 
+    @property
+    def object_key(self) -> tuple[str, str]:
+        """Service and key: what an exclusive handler needs for itself, and what state belongs to."""
+        return self.target.service, self.target.key or ""
+
     def advance(self, step: Step, now_ms: int) -> None:
         """Take a step of the lifecycle; one that the table lacks is a bug of ours."""
         after = LIFECYCLE.get((self.status, step))

@@ -5,7 +5,7 @@ ones wait), so this is a cache: a key that is asked for is read from the store, 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -44,17 +44,15 @@ class Keys:
             queue.waiting.remove(number)
             return None
         queue.holder = queue.waiting.popleft() if queue.waiting else None
-        if queue.holder is None:
-            del self._queues[key]
         return queue.holder
 
-    def holder(self, key: Key) -> int | None:
-        return self._queue(key).holder
+    def drop(self, key: Key, in_memory: Container[int]) -> None:
+        """Forget a key at which nothing happens: nobody waits, and its holder, if any, is at rest in the store.
 
-    def drop(self, key: Key) -> None:
-        """Forget a key at which nothing happens: its holder is at rest in the store and nobody waits."""
+        Only for keys of which all is on disk: it is read from there when it is asked for again.
+        """
         queue = self._queues.get(key)
-        if queue is not None and not queue.waiting:
+        if queue is not None and not queue.waiting and (queue.holder is None or queue.holder not in in_memory):
             del self._queues[key]
 
     def _queue(self, key: Key) -> Queue:

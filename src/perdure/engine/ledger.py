@@ -123,11 +123,12 @@ class Ledger:
 
     def begin(self, invocation: Invocation) -> None:
         """A scheduled invocation's time has come: it is ready, or waits for its key."""
-        target = invocation.target
-        if invocation.exclusive and not self.keys.take((target.service, target.key or ""), invocation.number):
-            invocation.advance(Step.QUEUED, self.now_ms)
-            self.touch(invocation)
-            return
+        if invocation.exclusive:
+            self.batch.keys.add(invocation.object_key)
+            if not self.keys.take(invocation.object_key, invocation.number):
+                invocation.advance(Step.QUEUED, self.now_ms)
+                self.touch(invocation)
+                return
         self.make_ready(invocation, Step.FELL_DUE)
 
     def make_ready(self, invocation: Invocation, step: Step) -> None:
@@ -205,8 +206,8 @@ class Ledger:
             outcome = outcome_of(invocation)
             self.batch.effects.extend(Respond(request, outcome) for request in requests)
         if at_its_key:
-            target = invocation.target
-            following = self.keys.release((target.service, target.key or ""), invocation.number)
+            self.batch.keys.add(invocation.object_key)
+            following = self.keys.release(invocation.object_key, invocation.number)
             if following is not None and (next_in_line := self.find_number(following)) is not None:
                 self.make_ready(next_in_line, Step.FELL_DUE)
 
@@ -257,17 +258,19 @@ class Ledger:
 
     def forget(self, batch: Batch) -> None:
         """Drop what is at rest and written: a suspended invocation costs a row on disk and nothing in memory."""
+        keys = batch.keys
         for number, invocation in batch.invocations.items():
             if invocation.status is Status.READY and invocation.failures:
                 continue  # its count of failures is nowhere else
             if number not in self.batch.invocations and invocation.status in _AT_REST:
                 self._invocations.pop(number, None)
                 self._numbers.pop(invocation.id, None)
-                if invocation.exclusive and invocation.status in (Status.SUSPENDED, Status.PAUSED):
-                    self.keys.drop((invocation.target.service, invocation.target.key or ""))
-        for key in batch.promises:
-            if key not in self.batch.promises:
-                self._promises.pop(key, None)
+                if invocation.exclusive:
+                    keys.add(invocation.object_key)
+        for key in keys - self.batch.keys:
+            self.keys.drop(key, self._invocations)
+        for promise_key in batch.promises.keys() - self.batch.promises.keys():
+            self._promises.pop(promise_key, None)
 
     def is_uncommitted(self, number: int) -> bool:
         """Whether something of this invocation is not on disk yet."""

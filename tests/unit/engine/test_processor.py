@@ -264,6 +264,12 @@ class TestKeys:
         table.submit("Counter/ada/add")
         assert starts(table.commit()) == []
 
+    def test_one_that_comes_while_the_holders_end_is_not_on_disk_yet_gets_the_key(self, table: Table) -> None:
+        holder = table.begin("Counter/ada/add")
+        end(table, holder)
+        table.submit("Counter/ada/add")
+        assert [start.number for start in starts(table.commit())] == [holder.number + 1]
+
     def test_a_pending_invocation_that_is_cancelled_leaves_the_queue(self, table: Table) -> None:
         holder = table.begin("Counter/ada/add")
         request = table.submit("Counter/ada/add")

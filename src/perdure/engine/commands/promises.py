@@ -64,7 +64,7 @@ def on_complete_promise(ledger: Ledger, invocation: Invocation, envelope: Envelo
 def _promise(ledger: Ledger, invocation: Invocation, name: str) -> Promise:
     if invocation.service_type != "WORKFLOW":
         raise CommandRejected(f"{invocation.target} is no workflow: only workflows have promises")
-    return ledger.promise((invocation.target.service, invocation.target.key or "", name))
+    return ledger.promise((*invocation.object_key, name))
 
 
 def _answer(

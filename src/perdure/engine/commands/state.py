@@ -71,10 +71,9 @@ def on_clear_all_state(ledger: Ledger, invocation: Invocation, envelope: Envelop
 
 
 def _object(invocation: Invocation) -> tuple[str, str]:
-    target = invocation.target
     if invocation.service_type == "SERVICE":
-        raise CommandRejected(f"{target} is a plain service: only virtual objects and workflows have state")
-    return target.service, target.key or ""
+        raise CommandRejected(f"{invocation.target} is a plain service: only virtual objects and workflows have state")
+    return invocation.object_key
 
 
 def _writable_object(invocation: Invocation) -> tuple[str, str]:
