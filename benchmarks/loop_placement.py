@@ -1,7 +1,8 @@
 """Where embedded handlers should run: in the engine's loop, in a thread, or in a process of their own.
 
-Each form serves the same router; then echo calls are measured beside a handler that keeps its loop busy for 20 ms at
-a time, as careless code does. docs/adr/0001 holds the figures and the choice.
+Each form serves the same router. Then, beside a handler that keeps its loop busy for 20 ms at a time, as careless
+code does, it is measured how soon the engine accepts a send: whether the engine itself still answers.
+docs/adr/0001 holds the figures and the choice.
 """
 
 import argparse
@@ -150,7 +151,7 @@ async def running(form: str, folder: Path) -> AsyncIterator[tuple[str, Processes
 
 async def run(seconds: float, folder: Path) -> None:
     """Measure the three forms, print one table."""
-    headings = ("router/s, 128", "cpu µs", "router p50 ms, 1", "echo p50 ms", "beside careless", "its p99")
+    headings = ("router/s, 128", "cpu µs", "router p50 ms, 1", "accept p50 ms", "beside careless", "its p99")
     table = Table(title="Where embedded handlers run", title_justify="left")
     table.add_column("form")
     for heading in headings:
@@ -162,9 +163,9 @@ async def run(seconds: float, folder: Path) -> None:
             many = await measure(url + ROUTER.path, ROUTER.body, ROUTER.answer, connections=128, seconds=seconds)
             cpu_us = (group.cpu_s() - cpu_s) * 1e6 / max(1, many.answered)
             one = await measure(url + ROUTER.path, ROUTER.body, ROUTER.answer, connections=1, seconds=seconds)
-            calm = await _echo(url, seconds)
+            calm = await _accept(url, seconds)
             beside, _ = await asyncio.gather(
-                _echo(url, seconds),
+                _accept(url, seconds),
                 measure(f"{url}/Careless/compute", b"", None, connections=1, seconds=seconds),
             )
         for seen in (many, one, calm, beside):
@@ -176,8 +177,8 @@ async def run(seconds: float, folder: Path) -> None:
     Console(width=120).print(table)
 
 
-async def _echo(url: str, seconds: float) -> Seen:
-    return await measure(url + ECHO.path, ECHO.body, ECHO.answer, connections=4, seconds=seconds)
+async def _accept(url: str, seconds: float) -> Seen:
+    return await measure(f"{url}{ECHO.path}/send", ECHO.body, None, connections=1, seconds=seconds)
 
 
 def main() -> None:

@@ -41,9 +41,9 @@ async def run(folder: Path, count: int) -> bool:
     started_at = time.monotonic()
     async with processes(folder) as group:
         ingress_url, _ = await perdure_up(group, "benchmarks.sleepers:app")
-        await _put_to_sleep(ingress_url, folder / "store" / "perdure.db", count)
+        asleep = await _put_to_sleep(ingress_url, folder / "store" / "perdure.db", count)
         elapsed_s = time.monotonic() - started_at
-        print(f"{count} asleep after {elapsed_s:.0f} s; the engine holds {_rss(group)} having put them there")
+        print(f"{asleep} asleep after {elapsed_s:.0f} s; the engine holds {_rss(group)} having put them there")
         os.killpg(group.newest.pid, signal.SIGKILL)
         await group.newest.wait()
 
@@ -57,7 +57,7 @@ async def run(folder: Path, count: int) -> bool:
     return ready_s <= READY_S_MAX and rss_bytes <= RSS_BYTES_MAX
 
 
-async def _put_to_sleep(ingress_url: str, store: Path, count: int) -> None:
+async def _put_to_sleep(ingress_url: str, store: Path, count: int) -> int:
     while (accepted := sum(_by_status(store).values())) < count:
         seen = await measure(
             f"{ingress_url}/Sleeper/nap/send", b"", None, connections=32, seconds=SUBMIT_S, warm_up_s=0
@@ -70,6 +70,7 @@ async def _put_to_sleep(ingress_url: str, store: Path, count: int) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError(f"not all are asleep: {by_status}")
         await asyncio.sleep(1)
+    return by_status["suspended"]
 
 
 def _by_status(store: Path) -> dict[str, int]:
