@@ -22,6 +22,10 @@ class Timers:
         self._heap: list[Timer] = []
         self._horizon: Timer | None = (-1, 0, 0)  # the last timer taken from disk; None once disk holds no more
 
+    def __len__(self) -> int:
+        """How many are in memory."""
+        return len(self._heap)
+
     def add(self, timer: Timer) -> None:
         """Note a timer. One that lies beyond the horizon stays on disk only, where the caller writes it."""
         if self._horizon is None or timer <= self._horizon or timer[2] < START:

@@ -12,7 +12,7 @@ from perdure.errors import RemoteProtocolError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.versions import FUTURE_TREES
 
-DEPTH_MAX = 100  # Python's own recursion limit is 1,000 frames; nobody nests combinators so deep by hand
+DEPTH_MAX = 64  # protobuf itself stops at 100; nobody nests combinators so deep by hand
 
 
 def awaited_future(suspension: pb.SuspensionMessage, version: int) -> pb.Future:
