@@ -3,9 +3,9 @@
 It upholds R1 (see `machine`): `_advance` reveals a notification only when user code waits.
 
 - One coroutine that waits is blocked for sure, so the next notification follows at once.
-- Once several tasks of a handler have waited (or one that is not the handler's own), nobody can know whether another
-  of them is still on its way to its next command. Then all is held to be blocked when the loop has turned
-  `SETTLE_TURNS` times with no command issued and no wait begun.
+- Once the handler has started tasks of its own, nobody can know whether one of them is still on its way to its next
+  command. Then all is held to be blocked when the loop has turned `SETTLE_TURNS` times with no command issued and no
+  wait begun.
 
 Also here, as they need to know that all user code waits: suspension, the hint of what is awaited, the mismatch of code
 that waits where its journal goes on.
@@ -31,6 +31,7 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.journal import JournalMismatch
 from perdure.sdk.machine import CANCEL, Handle, Machine, Phase, Result
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
+from perdure.sdk.tasks import start
 
 SETTLE_TURNS: Final = 16
 """More than any wake-up of one task by another takes; each turn costs about a microsecond."""
@@ -176,6 +177,10 @@ class Progress:
         self.do(self._begin_wait, combinator, handles, future)
         future.result()
 
+    def several(self) -> None:
+        """More than one piece of user code is on its way from now on."""
+        self._many = True
+
     def _begin_wait(
         self,
         combinator: "pb.CombinatorType | None",
@@ -184,8 +189,8 @@ class Progress:
     ) -> Waiter:
         task = asyncio.current_task(self._loop) if isinstance(future, asyncio.Future) else None
         waiter = Waiter(combinator, handles, future, task)
-        if not self._many and (self._waiters or (task is not None and task is not self.main)):
-            self._many = True
+        if self._waiters or (task is not None and task is not self.main):
+            self.several()
         ready = self.machine.ready  # in a thread, it may have come between asking and waiting
         if any(waiter.notice(handle) for handle in list(waiter.missing) if handle in ready):
             waiter.wake()
@@ -278,7 +283,7 @@ class Progress:
 
     def launch(self, handle: int, execution: Execution) -> None:
         """Executes a run as a task of its own; its result is proposed, or its error fails the attempt."""
-        self._runs[handle] = self._loop.create_task(self._execute(handle, execution))
+        self._runs[handle] = start(self._loop, self._execute(handle, execution))
 
     async def _execute(self, handle: int, execution: Execution) -> None:
         result = await execution()

@@ -6,6 +6,7 @@ answer from within `message`, and the engine may send from within its own.
 """
 
 import asyncio
+from contextvars import Context, copy_context
 from typing import Protocol
 
 from perdure.errors import TransportError, UsageError
@@ -37,12 +38,13 @@ class InProcessTransport:
         self._manifest = manifest
         self._open_attempt = open_attempt
         self._connections: set[_Connection] = set()
+        self._context = copy_context()
 
     async def discover(self) -> Manifest:
         return self._manifest
 
     def open(self, request: InvokeRequest, receiver: Receiver) -> Sender:
-        connection = _Connection(receiver, self._connections)
+        connection = _Connection(receiver, self._connections, self._context)
         try:
             connection.attempt = self._open_attempt(request, _FromService(connection))
         except UsageError as error:
@@ -58,10 +60,11 @@ class InProcessTransport:
 class _Connection:
     """One attempt's connection; to the engine, its sender."""
 
-    __slots__ = ("_connections", "_half_closed", "_loop", "_open", "_queue", "_receiver", "attempt")
+    __slots__ = ("_connections", "_context", "_half_closed", "_loop", "_open", "_queue", "_receiver", "attempt")
 
-    def __init__(self, receiver: Receiver, connections: "set[_Connection]") -> None:
+    def __init__(self, receiver: Receiver, connections: "set[_Connection]", context: Context) -> None:
         self.attempt: OpenedAttempt | None = None
+        self._context = context  # the engine's: what it does, and starts, must not inherit a handler's variables
         self._receiver = receiver
         self._connections = connections
         self._loop = asyncio.get_running_loop()
@@ -95,7 +98,7 @@ class _Connection:
     def from_service(self, item: Envelope | Exception | None) -> None:
         """Takes what the service sent, for the loop's next turn."""
         if not self._queue:
-            self._loop.call_soon(self._deliver)
+            self._loop.call_soon(self._deliver, context=self._context)
         self._queue.append(item)
 
     def _deliver(self) -> None:

@@ -245,6 +245,44 @@ async def tasks_race(ctx: Context) -> list[str]:
     return seen
 
 
+@service.handler()
+async def beside_a_task(ctx: Context) -> list[str]:
+    """The task is a while on its way to its first command, when the handler waits already."""
+    seen: list[str] = []
+
+    async def helper() -> None:
+        for n in range(2):
+            await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+            await ctx.run_typed(f"helper {n}", nothing)
+            seen.append("helper")
+
+    task = asyncio.create_task(helper())
+    for n in range(2):
+        await ctx.sleep(HOUR, name=f"handler {n}")
+        seen.append("handler")
+    await task
+    await ctx.run_typed("".join(seen), nothing)
+    return seen
+
+
+@pytest.mark.parametrize("gap", [0, 1, 5, 60])
+async def test_a_task_that_is_still_on_its_way_is_waited_for(gap: int) -> None:
+    live = JournalEngine(service.handlers["beside_a_task"], answer=answer_nothing)
+    live.begin()
+    await turns(gap)
+    live.notify(completion(MessageType.SLEEP_COMPLETION, 1))
+    await turns(1000)
+    timers = [one.message for one in live.journal if isinstance(one.message, pb.SleepCommandMessage)]
+    assert len(timers) == 2
+    live.notify(completion(MessageType.SLEEP_COMPLETION, timers[1].result_completion_id))
+    assert (await live.ended()).type == MessageType.END
+    journal = list(live.journal)
+    again = JournalEngine(service.handlers["beside_a_task"], answer=answer_nothing, half_closed=True)
+    again.journal = list(journal)
+    await again.run()
+    assert again.journal == journal
+
+
 @given(st.permutations([1, 2, 3, 4]), st.lists(st.integers(0, 40), min_size=8, max_size=8), st.data())
 def test_tasks_of_one_handler_see_notifications_in_the_recorded_order(
     order: list[int], gaps: list[int], data: st.DataObject

@@ -1,6 +1,7 @@
 """The in-process transport: messages arrive as they are, in order, and nobody is called back while sending."""
 
 import asyncio
+from contextvars import ContextVar
 
 import pytest
 
@@ -178,3 +179,22 @@ async def test_a_refused_attempt_is_told_later_and_as_an_error() -> None:
 
 async def test_discovery_gives_the_manifest() -> None:
     assert await InProcessTransport(MANIFEST, lambda request, sender: Side()).discover() is MANIFEST
+
+
+async def test_the_engine_does_not_inherit_what_a_handler_set_in_its_context() -> None:
+    whose: ContextVar[str] = ContextVar("whose", default="the engine's")
+    seen: list[str] = []
+
+    class Looks(Side):
+        def message(self, envelope: Envelope) -> None:
+            seen.append(whose.get())
+
+    def open_attempt(request: InvokeRequest, sender: Sender) -> Side:
+        whose.set("a handler's")
+        sender.send(END)
+        return Side()
+
+    transport = InProcessTransport(MANIFEST, open_attempt)
+    transport.open(REQUEST, Looks())
+    await asyncio.sleep(0)
+    assert seen == ["the engine's"]
