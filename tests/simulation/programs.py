@@ -31,12 +31,12 @@ def draw(random: random.Random, depth: int = 0, *, in_object: bool = False) -> l
         if in_object:
             kinds += ["count", "count"]
         elif depth < DEPTH_MAX:
-            kinds += ["call", "send", "object", "gather", "awakeable", "workflow", "terminal"]
+            kinds += ["call", "send", "object", "gather", "awakeable", "workflow", "terminal", "cancel", "attach"]
         kind = random.choice(kinds)
         value = random.randint(0, 999)
         below = draw(random, depth + 1) if kind in ("call", "send", "terminal", "workflow") else []
         match kind:
-            case "run" | "failing" | "uuid":
+            case "run" | "failing" | "uuid" | "attach" | "cancel":
                 steps.append([kind, value])
             case "flaky":
                 steps.append([kind, value, random.randint(1, 3)])
@@ -66,12 +66,14 @@ def expected(program: list[Step]) -> list[Any]:
     results: list[Any] = []
     for step in program:
         match step:
-            case ["run" | "flaky" | "awakeable", value, *_]:
+            case ["run" | "flaky" | "awakeable" | "attach", value, *_]:
                 results.append(value)
             case ["failing", value]:
                 results.append(f"failed {value}")
             case ["sleep", *_] | ["send", *_] | ["uuid", *_]:
                 results.append(None)
+            case ["cancel", _]:
+                results.append("terminal 409")
             case ["race", *_]:
                 results.append("raced")
             case ["count", _]:
@@ -218,6 +220,17 @@ class Agents:
                     await ctx.service_call(self.fail_node, below)
                 except TerminalError as error:
                     return f"terminal {error.status_code}"
+            case ["cancel", _]:
+                call = ctx.service_call(self.run_node, [["call", [["sleep", 86_400_000]]]])
+                await ctx.sleep(timedelta(milliseconds=20))
+                await call.cancel_invocation()
+                try:
+                    await call
+                except TerminalError as error:
+                    return f"terminal {error.status_code}"
+            case ["attach", value]:
+                sent = ctx.service_send(self.run_node, [["run", value]])
+                return (await ctx.attach_invocation(await sent.invocation_id(), type_hint=list[int]))[0]
             case ["object", key, below]:
                 return await ctx.object_call(self.run_counter, key, below)
             case ["workflow", key, value, below]:

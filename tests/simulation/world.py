@@ -23,7 +23,7 @@ from perdure.engine.store.database import FILE_NAME
 from perdure.engine.store.writer import Writer
 from perdure.errors import EngineStopping, StoreError, TransportError
 from perdure.protocol import wire_pb2 as pb
-from perdure.protocol.discovery import Manifest
+from perdure.protocol.discovery import Manifest, ProtocolMode
 from perdure.protocol.messages import Envelope
 from perdure.sdk.endpoint import Endpoint
 from perdure.transport.connection import InvokeRequest, Receiver, Sender
@@ -159,6 +159,8 @@ class World:
         self.breaks = self.random.choice([0, 0.01, 0.05])
         self.silences = self.random.choice([0, 0, 0.005])
         self.attempts_max = self.random.choice([1, 3, 1_000])
+        self.version = self.random.choice([5, 6, 7, 7])
+        self.mode: ProtocolMode = self.random.choice(["BIDI_STREAM", "BIDI_STREAM", "REQUEST_RESPONSE"])
         self.programs = [draw(self.random) for _ in range(self.random.randint(1, 4))]
         self.effects = Effects(self._is_recorded)
         self.agents = Agents(self.effects)
@@ -208,7 +210,8 @@ class World:
         while True:
             engine = self._new_engine()
             endpoint = Endpoint(self.agents.services)
-            transport = InProcessTransport(endpoint.manifest(), endpoint.open_attempt)
+            manifest = msgspec.structs.replace(endpoint.manifest(self.mode), max_protocol_version=self.version)
+            transport = InProcessTransport(manifest, endpoint.open_attempt)
             try:
                 await engine.start(FaultyTransport(transport, self.random, self.breaks, self.silences))
             except EngineStopping:
