@@ -3,6 +3,7 @@
 Everything lives in one temporary folder: the store, and what each process logs.
 """
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import perdure
 from perdure.errors import PerdureError
@@ -84,6 +87,15 @@ class Stage:
     def serve(self, module: str, port: int) -> Actor:
         """One example, as a deployment."""
         return self._start(module, ["serve", f"{module}:app", "--port", str(port)])
+
+    def register(self, engine: Actor, deployment: Actor) -> None:
+        """Tells the engine where a deployment is, as `perdure deployments register` does."""
+        body = json.dumps({"uri": deployment.addresses["endpoint"], "force": True}).encode()
+        request = Request(f"{engine.addresses['admin']}/deployments", body, {"content-type": "application/json"})
+        try:
+            urlopen(request, timeout=READY_S).close()
+        except HTTPError as refused:
+            raise StageError(f"`{deployment.command}` was not registered: {refused.read().decode()}") from refused
 
     def _start(self, name: str, command: list[str]) -> Actor:
         actor = Actor(command, self.folder / f"{name}.log", self._environment)

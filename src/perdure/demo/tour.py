@@ -91,18 +91,12 @@ class Tour:
             for name in (*SPECIALISTS, ROUTER):
                 actor = self.stage.serve(f"remote_agents.{name}", self.ports[name])
                 self.screen.started(actor.command, actor.addresses["services"])
-                self._register(actor.addresses["endpoint"])
+                self.stage.register(self._engine, actor)
 
     def _up(self) -> Actor:
         engine = self.stage.up(self.ports["ingress"], self.ports["admin"])
         self.screen.started(engine.command.split(" --data-dir")[0], f"ingress {engine.addresses['ingress']}")
         return engine
-
-    def _register(self, url: str) -> None:
-        body = json.dumps({"uri": url, "force": True}).encode()
-        response = _http().post(f"{self._engine.addresses['admin']}/deployments", _JSON, body, timeout=30)
-        if response.status >= 300:
-            raise StageError(f"{url} was not registered: {response.text()}")
 
     def _one_question(self, question: str) -> None:
         self.screen.asked(question)
