@@ -1,0 +1,162 @@
+"""Runs a page's commands: servers as processes of their own, on free ports, everything else in bash."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from perdure.version import __version__
+from tests.docs.matching import Ids
+
+TIMEOUT_S = 30.0
+POLL_S = 0.02
+DEFAULT_PORTS = {"up": (("--ingress-port", "8080"), ("--admin-port", "9070")), "serve": (("--port", "9080"),)}
+
+_PORT = re.compile(r"(?<=:)(8080|9070|908\d)\b|(?<=port )(8080|9070|908\d)\b")
+_SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)")
+_KILL = re.compile(r"pkill -(\w+) -f '?perdure (up|serve)'?")
+
+
+def commands(text: str) -> Iterator[tuple[str, str]]:
+    """Each command of a console block with what it is shown to print."""
+    command: str | None = None
+    output = ""
+    for line in text.splitlines(keepends=True):
+        if command is not None and command.endswith("\\\n"):
+            command += line
+        elif line.startswith(("$ ", "^C")):
+            if command is not None:
+                yield command.strip(), output
+            command, output = line.removeprefix("$ "), ""
+        else:
+            assert command is not None, f"a console block begins with {line!r}, not with a command"
+            output += line
+    if command is not None:
+        yield command.strip(), output
+
+
+class Server:
+    """`perdure up` or `perdure serve`, with all that it prints in a file."""
+
+    def __init__(self, command: str, folder: Path, environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            self.process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"], cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def printed(self) -> str:
+        return self._log.read_text()
+
+    def stop(self, number: int) -> None:
+        self.process.send_signal(number)
+        self.process.wait(TIMEOUT_S)
+
+
+class Terminal:
+    """The terminals of a page's reader: one folder, any number of servers, one command after the other."""
+
+    def __init__(self, folder: Path, ids: Ids, environment: dict[str, str]) -> None:
+        self._folder = folder
+        self._ids = ids
+        self._ports: dict[str, str] = {}
+        self._servers: dict[str, Server] = {}
+        self._last: Server | None = None
+        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "100"}
+        self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._environment["PERDURE_INGRESS_URL"] = f"http://127.0.0.1:{self._port('8080')}"
+        self._environment["PERDURE_ADMIN_URL"] = f"http://127.0.0.1:{self._port('9070')}"
+
+    def run(self, command: str, shown: str) -> None:
+        """Runs a command; fails the test if it does not print what is shown, or fails where nothing is shown."""
+        real = self._ids.in_command(_PORT.sub(lambda port: self._port(port[0]), command))
+        if command == "^C":
+            assert self._last is not None, "^C, and nothing runs"
+            self._last.stop(signal.SIGINT)
+        elif killed := _KILL.fullmatch(command):
+            self._servers.pop(killed[2]).stop(getattr(signal, f"SIG{killed[1]}", None) or int(killed[1]))
+        elif served := _SERVER.match(command):
+            self._serve(served[1], real, shown)
+        else:
+            curl = "curl -sS " if shown.strip() else "curl -sS --fail-with-body "
+            done = subprocess.run(
+                ["bash", "-c", real.replace("curl ", curl)],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=TIMEOUT_S,
+            )
+            if shown.strip():
+                self._check(command, shown, done.stdout)
+            elif done.returncode:
+                pytest.fail(f"$ {command}\nends with {done.returncode}:\n{done.stdout}")
+
+    def check_server(self, kind: str, shown: str) -> None:
+        """Waits until a server has printed what is shown."""
+        server = self._servers[kind]
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self._ids.matches(shown, self._as_shown(server.printed), anywhere=True):
+            if time.monotonic() > deadline:
+                pytest.fail(f"perdure {kind} has not printed\n{shown}\nbut\n{server.printed}")
+            time.sleep(POLL_S)
+
+    def _serve(self, kind: str, command: str, shown: str) -> None:
+        for option, port in DEFAULT_PORTS[kind]:
+            if option in command:
+                command = re.sub(rf"{option} (\d+)", lambda given: f"{option} {self._port(given[1])}", command)
+            else:
+                command += f" {option} {self._port(port)}"
+        log = self._folder / f"{kind}-{len(list(self._folder.glob('*.log')))}.log"
+        server = self._last = Server(command, self._folder, self._environment, log)
+        self._servers[f"{kind} {log.stem}" if kind in self._servers else kind] = server
+        deadline = time.monotonic() + TIMEOUT_S
+        while not re.search(r"^  services .*\n", server.printed, re.MULTILINE):
+            if server.process.poll() is not None or time.monotonic() > deadline:
+                break
+            time.sleep(POLL_S)
+        if shown.strip():
+            self._check(command, shown, server.printed, anywhere=server.process.poll() is None)  # beside its log
+        else:
+            assert server.process.poll() is None, f"$ {command}\nended:\n{server.printed}"
+
+    def _check(self, command: str, shown: str, printed: str, *, anywhere: bool = False) -> None:
+        printed = self._as_shown(printed)
+        if not self._ids.matches(shown, printed, anywhere=anywhere):
+            pytest.fail(f"$ {command}\nis shown to print\n{shown}\nbut prints\n{printed}")
+
+    def _as_shown(self, printed: str) -> str:
+        """What was printed, with the ports that the page has."""
+        for port, real in self._ports.items():
+            printed = printed.replace(f":{real}", f":{port}")
+        printed = printed.replace(f"perdure {__version__} ", "perdure 0.1.0 ")  # a release need not edit every page
+        return printed.replace(str(self._folder), "/home/you/agents")
+
+    def _port(self, port: str) -> str:
+        if port not in self._ports:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self._ports[port] = str(free.getsockname()[1])
+        return self._ports[port]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for server in self._servers.values():
+            server.process.kill()
+            server.process.wait()
