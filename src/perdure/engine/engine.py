@@ -114,6 +114,7 @@ class Engine:
             self._database.close()
             raise
         self._started = True
+        self._arm_timer()
         self._flush()
 
     async def stop(self, grace_s: float = 10.0) -> None:
@@ -372,6 +373,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - memory can no longer be trusted: stop, recover from disk
             self._fail(error)
             return
+        self._arm_timer()
         if not self._flushing:
             self._schedule_flush()
 
@@ -416,7 +418,6 @@ class Engine:
             self._flush()
         else:
             self._schedule_flush()
-        self._arm_timer()
         self._watch_for_silence()
         if self._became_quiet is not None and not self._became_quiet.done() and self._is_quiet():
             self._became_quiet.set_result(None)
@@ -473,7 +474,8 @@ class Engine:
         self._disarm_timer()
         if due_ms is not None:
             self._timer_due_ms = due_ms
-            self._timer = self._loop.call_later(max(0, due_ms - self._clock()) / 1000, self._on_timer)
+            # Not at once even if it is due: what else waits for the loop gets its turn between two rounds of timers.
+            self._timer = self._loop.call_later(max(1, due_ms - self._clock()) / 1000, self._on_timer)
 
     def _disarm_timer(self) -> None:
         if self._timer is not None:

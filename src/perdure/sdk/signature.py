@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from inspect import Parameter, Signature
-from types import NoneType, SimpleNamespace
+from types import FunctionType, NoneType, SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
 from perdure.errors import UsageError
@@ -63,7 +64,7 @@ def _resolved(fn: Callable[..., Any], where: str, *annotations: TypeHint) -> lis
         str(index): annotation for index, annotation in enumerate(annotations) if annotation is not Signature.empty
     }
     origin = inspect.unwrap(fn)
-    enclosing = dict(inspect.getclosurevars(origin).nonlocals) if inspect.isfunction(origin) else None
+    enclosing = _enclosing(origin) if inspect.isfunction(origin) else None
     try:
         hints = get_type_hints(
             SimpleNamespace(__annotations__=named),
@@ -77,6 +78,15 @@ def _resolved(fn: Callable[..., Any], where: str, *annotations: TypeHint) -> lis
             f"importable where the function is defined: not under TYPE_CHECKING, not local to another function"
         ) from error
     return [hints.get(str(index), Parameter.empty) for index in range(len(annotations))]
+
+
+def _enclosing(fn: FunctionType) -> dict[str, Any]:
+    """What the function sees of the functions around it; a handler that calls itself does not see itself yet."""
+    seen: dict[str, Any] = {}
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        with suppress(ValueError):  # the cell is empty until the definition is through
+            seen[name] = cell.cell_contents
+    return seen
 
 
 def _admits_none(hint: TypeHint) -> bool:

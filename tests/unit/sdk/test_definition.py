@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from perdure.errors import TerminalError, UsageError
+from perdure.sdk.context import Context
 from perdure.sdk.definition import InvocationRetryPolicy, handler_of
 from perdure.sdk.serde import BytesSerde, JsonSerde, MsgspecJsonSerde
 from perdure.sdk.service import Service
@@ -247,3 +248,16 @@ def test_input_that_does_not_fit_is_terminal(fn: Callable[..., Any], body: bytes
     with pytest.raises(TerminalError, match=says) as caught:
         handler_of(Service("S").handler("h")(fn)).arguments(body)
     assert caught.value.status_code == 400
+
+
+def test_a_handler_defined_inside_a_function_may_call_itself() -> None:
+    def define() -> Service:
+        service = Service("Recursive")
+
+        @service.handler()
+        async def down(ctx: Context, depth: int) -> int:
+            return await ctx.service_call(down, depth - 1) if depth else 0
+
+        return service
+
+    assert list(define().handlers) == ["down"]

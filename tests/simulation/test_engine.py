@@ -1,0 +1,268 @@
+"""The engine with real services in virtual time: slots, silence, suspension, restarts, changed code."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from unittest.mock import patch
+
+import msgspec
+import pytest
+
+import perdure
+from perdure.engine.config import EngineConfig
+from perdure.engine.engine import Engine
+from perdure.engine.events import Target
+from perdure.errors import EngineStopping
+from perdure.sdk.endpoint import Endpoint
+from perdure.transport.connection import InvokeRequest, Receiver, Sender
+from perdure.transport.in_process import InProcessTransport
+from tests.simulation.virtual_loop import VirtualLoop
+from tests.simulation.world import START_S, FaultyCommitter
+
+T = TypeVar("T")
+HOUR_S = 3_600
+
+
+def in_virtual_time(test: Callable[[], Awaitable[T]]) -> T:
+    loop = VirtualLoop()
+    with patch("time.time", lambda: START_S + loop.time()):
+        try:
+            return loop.run_until_complete(test())
+        finally:
+            loop.close()
+
+
+class House:
+    """An engine with embedded services, in virtual time. `open` and `close` it as often as you like."""
+
+    def __init__(self, folder: Path | None = None, **config: int) -> None:
+        self.config = EngineConfig(data_dir=folder, **config)  # type: ignore[arg-type]
+        self.most_running = 0
+
+    async def open(self, *services: perdure.Service) -> Engine:
+        import random
+
+        loop = asyncio.get_running_loop()
+        self.engine = Engine(
+            self.config,
+            clock=lambda: int((START_S + loop.time()) * 1000),
+            committer=lambda writer, loop: FaultyCommitter(writer, loop, random.Random(0), 0),
+        )
+        endpoint = Endpoint(services)
+        self.transport = Counting(InProcessTransport(endpoint.manifest(), endpoint.open_attempt))
+        await self.engine.start(self.transport)
+        return self.engine
+
+    async def close(self) -> None:
+        await self.engine.stop()
+
+    async def call(self, path: str, arg: object = None) -> object:
+        service, handler = path.split("/")
+        outcome = await self.engine.call(Target(service, handler), msgspec.json.encode(arg))
+        assert outcome.failure is None, outcome.failure
+        return msgspec.json.decode(outcome.value or b"null")
+
+
+class Counting:
+    """An in-process transport that knows how many attempts are open, and can fall silent."""
+
+    def __init__(self, transport: InProcessTransport) -> None:
+        self._transport = transport
+        self.open_now: set[str] = set()
+        self.most_open = 0
+        self.opened = 0
+        self.silent = False
+
+    async def discover(self) -> object:
+        return await self._transport.discover()
+
+    def open(self, request: InvokeRequest, receiver: Receiver) -> Sender:
+        self.opened += 1
+        if self.silent:
+            return Silence()
+        self.open_now.add(request.invocation_id)
+        self.most_open = max(self.most_open, len(self.open_now))
+        return self._transport.open(request, Watched(receiver, lambda: self.open_now.discard(request.invocation_id)))
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+
+class Watched:
+    def __init__(self, receiver: Receiver, on_terminal: Callable[[], None]) -> None:
+        self._receiver = receiver
+        self._on_terminal = on_terminal
+
+    def message(self, envelope: "perdure.protocol.messages.Envelope") -> None:
+        if envelope.type in (1, 2, 3):
+            self._on_terminal()
+        self._receiver.message(envelope)
+
+    def closed(self, error: Exception | None) -> None:
+        self._on_terminal()
+        self._receiver.closed(error)
+
+
+class Silence:
+    """A connection on which nothing ever comes back."""
+
+    def send(self, envelope: object) -> None: ...
+
+    def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+def agents() -> Iterable[perdure.Service]:
+    service = perdure.Service("Agents")
+
+    @service.handler()
+    async def nested(ctx: perdure.Context, depth: int) -> int:
+        return 1 + await ctx.service_call(nested, depth - 1) if depth else 0
+
+    @service.handler()
+    async def nap(ctx: perdure.Context, seconds: float) -> str:
+        await ctx.sleep(timedelta(seconds=seconds))
+        return "awake"
+
+    return (service,)
+
+
+def test_agents_that_call_each_other_never_fill_all_slots_in_vain() -> None:
+    async def test() -> None:
+        house = House(attempts_max=2)
+        await house.open(*agents())
+        assert await asyncio.gather(*(house.call("Agents/nested", 5) for _ in range(4))) == [5] * 4
+        assert house.transport.most_open <= 2
+        await house.close()
+
+    in_virtual_time(test)
+
+
+def test_many_timers_that_are_due_together_stay_within_the_bound() -> None:
+    async def test() -> None:
+        house = House(attempts_max=10)
+        await house.open(*agents())
+        naps = [house.call("Agents/nap", HOUR_S) for _ in range(2_000)]
+        assert await asyncio.gather(*naps) == ["awake"] * 2_000
+        assert house.transport.most_open <= 10
+        await house.close()
+
+    in_virtual_time(test)
+
+
+def test_one_that_only_waits_is_asked_to_suspend_and_goes_on_later() -> None:
+    async def test() -> None:
+        house = House()
+        await house.open(*agents())
+        nap = asyncio.ensure_future(house.call("Agents/nap", HOUR_S))
+        await asyncio.sleep(59)
+        assert len(house.transport.open_now) == 1
+        await asyncio.sleep(2)
+        assert len(house.transport.open_now) == 0
+        assert await nap == "awake"
+        assert house.transport.opened == 2
+        await house.close()
+
+    in_virtual_time(test)
+
+
+def test_a_service_that_falls_silent_is_cut_off_and_tried_again() -> None:
+    async def test() -> None:
+        house = House()
+        await house.open(*agents())
+        house.transport.silent = True
+        call = asyncio.ensure_future(house.call("Agents/nested", 0))
+        await asyncio.sleep(60 + 600 - 1)
+        assert house.transport.opened == 1
+        house.transport.silent = False
+        assert await call == 0
+        assert house.transport.opened == 2
+        await house.close()
+
+    in_virtual_time(test)
+
+
+def test_a_stop_lets_attempts_suspend_and_the_next_engine_goes_on(tmp_path: Path) -> None:
+    async def test() -> None:
+        house = House(tmp_path)
+        first = await house.open(*agents())
+        accepted = await first.send(Target("Agents", "nap"), b"3600")
+        nap = asyncio.ensure_future(house.call("Agents/nap", HOUR_S))
+        await asyncio.sleep(1)
+        await house.close()
+        assert first.describe  # the facade stays callable, and says that it has stopped
+        with pytest.raises(EngineStopping):
+            await first.call(Target("Agents", "nap"), b"1")
+        with pytest.raises(EngineStopping):
+            await nap
+        second = await house.open(*agents())
+        assert second.describe(accepted.invocation_id).status == "suspended"
+        assert (await second.attach(accepted.invocation_id)).value == b'"awake"'
+        await house.close()
+
+    in_virtual_time(test)
+
+
+def test_embedded_services_are_one_deployment_over_all_restarts(tmp_path: Path) -> None:
+    async def test() -> set[str]:
+        house = House(tmp_path)
+        ids: set[str] = set()
+        for _ in range(2):
+            engine = await house.open(*agents())
+            ids |= set(engine.registry.deployments)
+            await house.close()
+        more = perdure.Service("More")
+        more.handler("run")(_nothing)
+        engine = await house.open(*agents(), more)
+        ids |= set(engine.registry.deployments)
+        assert await house.call("More/run") is None
+        await house.close()
+        return ids
+
+    assert len(in_virtual_time(test)) == 1
+
+
+async def _nothing(ctx: perdure.Context) -> None: ...
+
+
+def test_changed_code_pauses_what_is_in_flight_and_says_where(tmp_path: Path) -> None:
+    def version(name: str, answer: str) -> perdure.Service:
+        service = perdure.Service("Agent")
+
+        async def think() -> str:
+            return answer
+
+        @service.handler()
+        async def run(ctx: perdure.Context) -> str:
+            thought = await ctx.run_typed(name, think)
+            await ctx.sleep(timedelta(hours=1))
+            return thought
+
+        return service
+
+    async def test() -> None:
+        house = House(tmp_path)
+        engine = await house.open(version("think", "first"))
+        accepted = await engine.send(Target("Agent", "run"), b"")
+        await asyncio.sleep(1)
+        await house.close()
+
+        engine = await house.open(version("ponder", "second"))
+        await asyncio.sleep(HOUR_S)
+        view = engine.describe(accepted.invocation_id)
+        assert view.status == "paused"
+        assert view.last_failure is not None
+        assert view.last_failure.code == 570
+        for part in ("think", "ponder", "test_engine.py", "journal entry 1"):
+            assert part in view.last_failure.message
+        await house.close()
+
+        engine = await house.open(version("think", "third"))
+        await engine.resume(accepted.invocation_id)
+        assert (await engine.attach(accepted.invocation_id)).value == b'"first"'
+        await house.close()
+
+    in_virtual_time(test)
