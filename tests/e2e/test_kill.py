@@ -56,7 +56,7 @@ class Theatre:
     def _start(self, name: str) -> Actor:
         if name == "engine":
             return self.stage.up(self.ports["ingress"], self.ports["admin"])
-        return self.stage.serve(f"remote_agents.{name}", self.ports[name])
+        return self.stage.serve(f"remote_agents.{name}:app", port=self.ports[name])
 
     def register(self) -> None:
         for name in ("router", *SPECIALISTS):

@@ -78,15 +78,15 @@ class Stage:
         self._environment = {**os.environ, "OPENAI_BASE_URL": model_url, "PYTHONUNBUFFERED": "1"}
         self._actors: list[Actor] = []
 
-    def up(self, ingress_port: int, admin_port: int) -> Actor:
-        """The engine alone, on these ports."""
+    def up(self, ingress_port: int, admin_port: int, *modules: str) -> Actor:
+        """The engine on these ports, with examples in its own process or alone."""
         store = ["--data-dir", str(self.database.parent)]
         ports = ["--ingress-port", str(ingress_port), "--admin-port", str(admin_port)]
-        return self._start("engine", ["up", *ports, *store])
+        return self._start("engine", ["up", *modules, *ports, *store])
 
-    def serve(self, module: str, port: int) -> Actor:
-        """One example, as a deployment."""
-        return self._start(module, ["serve", f"{module}:app", "--port", str(port)])
+    def serve(self, *modules: str, port: int = 0) -> Actor:
+        """Examples, as one deployment: modules such as `remote_agents.router:app`."""
+        return self._start(modules[0].removesuffix(":app"), ["serve", *modules, "--port", str(port)])
 
     def register(self, engine: Actor, deployment: Actor) -> None:
         """Tells the engine where a deployment is, as `perdure deployments register` does."""

@@ -89,7 +89,7 @@ class Tour:
         with self.screen.waiting("starting five processes"):
             self._engine = self._up()
             for name in (*SPECIALISTS, ROUTER):
-                actor = self.stage.serve(f"remote_agents.{name}", self.ports[name])
+                actor = self.stage.serve(f"remote_agents.{name}:app", port=self.ports[name])
                 self.screen.started(actor.command, actor.addresses["services"])
                 self.stage.register(self._engine, actor)
 
