@@ -65,10 +65,11 @@ def _log(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> None:
     else:
         follows = "it has failed for good"
     logger.warning(
-        "attempt at %s failed (%s): %s; %s",
+        "attempt at %s failed (%s): %s%s%s",
         invocation.target,
         invocation.id,
         event.message,
+        "\n" if "\n" in event.message else "; ",
         follows,
         extra={"action": "attempt_failed", "invocation_id": invocation.id, "code": event.code},
     )
