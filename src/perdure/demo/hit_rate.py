@@ -1,6 +1,5 @@
 """How often a model routes questions as a person would: the held-out ones, none of which shaped its prompt."""
 
-import asyncio
 import importlib.util
 from typing import Any
 
@@ -12,12 +11,8 @@ Miss = tuple[str, str, str]
 """The question, who should have got it, who got it."""
 
 
-def measure(endpoint: ModelEndpoint) -> tuple[int, list[Miss]]:
+async def measure(endpoint: ModelEndpoint) -> tuple[int, list[Miss]]:
     """How many were right, and those that were not."""
-    return asyncio.run(_measure(endpoint))
-
-
-async def _measure(endpoint: ModelEndpoint) -> tuple[int, list[Miss]]:
     tools = _routers_tools()
     hits, misses = 0, list[Miss]()
     for expected, questions in HELD_OUT.items():

