@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.banner import show_banner
-from perdure.cli.lifetime import GRACE_S, run_until_stopped, stopped_or
+from perdure.cli.lifetime import GRACE_S, run_until_stopped, spare_the_collector, stopped_or
 from perdure.cli.logs import log_to_stderr
 
 
@@ -30,6 +30,7 @@ def serve(
         server = Http2Server(endpoint, listener)
         with LoopWatchdog():
             serving = asyncio.ensure_future(server.serve())
+            spare_the_collector()
             show_banner(
                 "serves",
                 [

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.banner import show_banner
-from perdure.cli.lifetime import run_until_stopped, stopped_or
+from perdure.cli.lifetime import run_until_stopped, spare_the_collector, stopped_or
 from perdure.cli.logs import log_to_stderr
 
 
@@ -30,6 +30,7 @@ def up(
 
     async def serve(stop: asyncio.Event) -> None:
         async with Engine(endpoint, data_dir=data_dir, http=ServerConfig(host, ingress_port, admin_port)) as engine:
+            spare_the_collector()
             if not stop.is_set():
                 show_banner(
                     "is up",
