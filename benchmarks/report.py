@@ -74,9 +74,9 @@ def _medians(measured: Iterable[Measurement]) -> Medians:
 
 def _table(medians: Medians, workload: str) -> Table:
     table = Table(title=workload, title_justify="left", title_style="bold")
-    table.add_column("system")
+    table.add_column("system", no_wrap=True)
     headings = (
-        "connections",
+        "conns",
         "/s",
         "p50 ms",
         "p99 ms",
