@@ -21,9 +21,9 @@ TIMEOUT_S = 30.0
 POLL_S = 0.02
 DEFAULT_PORTS = {"up": (("--ingress-port", "8080"), ("--admin-port", "9070")), "serve": (("--port", "9080"),)}
 
-_PORT = re.compile(r"(?<=:)(8080|9070|908\d)\b|(?<=port )(8080|9070|908\d)\b")
+_PORT = re.compile(r"(?<=:)(8080|9070|908\d)\b")
 _SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)")
-_KILL = re.compile(r"pkill -(\w+) -f '?perdure (up|serve)'?")
+_KILL = re.compile(r"pkill -9 -f 'perdure (up|serve)'")
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:
@@ -47,7 +47,8 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
 class Server:
     """`perdure up` or `perdure serve`, with all that it prints in a file."""
 
-    def __init__(self, command: str, folder: Path, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, kind: str, command: str, folder: Path, environment: dict[str, str], log: Path) -> None:
+        self.kind = kind
         self._log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -70,21 +71,23 @@ class Terminal:
         self._folder = folder
         self._ids = ids
         self._ports: dict[str, str] = {}
-        self._servers: dict[str, Server] = {}
-        self._last: Server | None = None
+        self._servers: list[Server] = []
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "100"}
         self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self._environment["PERDURE_INGRESS_URL"] = f"http://127.0.0.1:{self._port('8080')}"
         self._environment["PERDURE_ADMIN_URL"] = f"http://127.0.0.1:{self._port('9070')}"
 
+    def write(self, file: str, text: str) -> None:
+        """Saves a file of the page, whose addresses become the real ones."""
+        (self._folder / file).write_text(self._with_real_ports(text))
+
     def run(self, command: str, shown: str) -> None:
         """Runs a command; fails the test if it does not print what is shown, or fails where nothing is shown."""
-        real = self._ids.in_command(_PORT.sub(lambda port: self._port(port[0]), command))
+        real = self._ids.in_command(self._with_real_ports(command))
         if command == "^C":
-            assert self._last is not None, "^C, and nothing runs"
-            self._last.stop(signal.SIGINT)
+            self._servers[-1].stop(signal.SIGINT)
         elif killed := _KILL.fullmatch(command):
-            self._servers.pop(killed[2]).stop(getattr(signal, f"SIG{killed[1]}", None) or int(killed[1]))
+            self._latest(killed[1]).stop(signal.SIGKILL)
         elif served := _SERVER.match(command):
             self._serve(served[1], real, shown)
         else:
@@ -106,7 +109,7 @@ class Terminal:
 
     def check_server(self, kind: str, shown: str) -> None:
         """Waits until a server has printed what is shown."""
-        server = self._servers[kind]
+        server = self._latest(kind)
         deadline = time.monotonic() + TIMEOUT_S
         while not self._ids.matches(shown, self._as_shown(server.printed), anywhere=True):
             if time.monotonic() > deadline:
@@ -115,13 +118,12 @@ class Terminal:
 
     def _serve(self, kind: str, command: str, shown: str) -> None:
         for option, port in DEFAULT_PORTS[kind]:
-            if option in command:
-                command = re.sub(rf"{option} (\d+)", lambda given: f"{option} {self._port(given[1])}", command)
-            else:
-                command += f" {option} {self._port(port)}"
-        log = self._folder / f"{kind}-{len(list(self._folder.glob('*.log')))}.log"
-        server = self._last = Server(command, self._folder, self._environment, log)
-        self._servers[f"{kind} {log.stem}" if kind in self._servers else kind] = server
+            given = re.search(rf" {option} (\d+)", command)
+            command = command.replace(given[0], "") if given else command
+            command += f" {option} {self._port(given[1] if given else port)}"
+        log = self._folder / f"{kind}-{len(self._servers)}.log"
+        server = Server(kind, command, self._folder, self._environment, log)
+        self._servers.append(server)
         deadline = time.monotonic() + TIMEOUT_S
         while not re.search(r"^  services .*\n", server.printed, re.MULTILINE):
             if server.process.poll() is not None or time.monotonic() > deadline:
@@ -144,6 +146,12 @@ class Terminal:
         printed = printed.replace(f"perdure {__version__} ", "perdure 0.1.0 ")  # a release need not edit every page
         return printed.replace(str(self._folder), "/home/you/agents")
 
+    def _latest(self, kind: str) -> Server:
+        return next(server for server in reversed(self._servers) if server.kind == kind)
+
+    def _with_real_ports(self, text: str) -> str:
+        return _PORT.sub(lambda port: self._port(port[0]), text)
+
     def _port(self, port: str) -> str:
         if port not in self._ports:
             with socket.socket() as free:
@@ -157,6 +165,6 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for server in self._servers.values():
+        for server in self._servers:
             server.process.kill()
             server.process.wait()

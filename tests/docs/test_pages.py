@@ -36,7 +36,7 @@ def test_every_sample_of_the_page_runs(page: Path, tmp_path: Path, monkeypatch: 
                 where = f"{page.relative_to(ROOT)}:{block.line}"
                 match block.language:
                     case "python" if block.file is not None:
-                        (tmp_path / block.file).write_text(block.text)
+                        terminal.write(block.file, block.text)
                     case "python":
                         printed = module.run(block)
                     case "console":
@@ -63,7 +63,11 @@ def test_no_file_of_the_page_goes_unused(page: Path) -> None:
 def test_every_block_says_what_it_is(page: Path) -> None:
     for block in blocks(page):
         where = f"{page.relative_to(ROOT)}:{block.line}"
-        assert block.language in LANGUAGES or page.name == "CONTRIBUTING.md", f"{where} is a block of {block.language!r}"
+        assert block.language in LANGUAGES or page.name == "CONTRIBUTING.md", (
+            f"{where} is a block of {block.language!r}"
+        )
         if block.language == "sh":
             for line in block.text.splitlines():
-                assert line.startswith(("make ", "pip install ", "git clone ", "cd ", "#")), f"{where}: {line} is not run"
+                assert line.startswith(("make ", "pip install ", "git clone ", "cd ", "#")), (
+                    f"{where}: {line} is not run"
+                )

@@ -1,0 +1,188 @@
+"""What exists is documented: every command, option, route, setting and public name."""
+
+import dataclasses
+import re
+from functools import cache
+from typing import Any, get_type_hints
+
+import pytest
+import typer.main
+from starlette.routing import Route
+
+import perdure
+from perdure.cli.app import app as cli
+from perdure.cli.exits import Exit
+from perdure.engine.config import EngineConfig, HandlerDefaults, RetryPolicy
+from perdure.engine.invocation import Status
+from perdure.errors import TerminalError
+from perdure.sdk import definition, workflow
+from perdure.sdk.virtual_object import ObjectHandlerOptions
+from perdure.server.admin.app import admin_app
+from perdure.server.admin.deployments import RegisterRequest
+from perdure.server.app import ServerConfig
+from tests.docs.pages import ROOT, blocks
+
+CONCEPTS = ROOT / "docs/concepts"
+
+
+@cache
+def code_of(*names: str) -> str:
+    """All that stands as code in these pages (in all concepts, if none is named): blocks, and what is in ticks."""
+    found = [CONCEPTS / name for name in names] or sorted(CONCEPTS.glob("*.md"))
+    inline = [text for page in found for text in re.findall(r"`([^`\n]+)`", page.read_text())]
+    return "\n".join([*inline, *(block.text for page in found for block in blocks(page))])
+
+
+def says(code: str, word: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", code) is not None
+
+
+def commands_of(command: Any, path: str) -> list[tuple[str, Any]]:
+    """A command and those below it, by what is typed."""
+    below = [
+        each
+        for name, child in getattr(command, "commands", {}).items()
+        for each in commands_of(child, f"{path} {name}")
+    ]
+    return [(path, command), *below]
+
+
+COMMANDS = commands_of(typer.main.get_command(cli), "perdure")
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=[path for path, _ in COMMANDS])
+def test_every_command_and_option_is_documented(path: str, command: Any) -> None:
+    code = code_of("cli.md") + re.sub(r"^## ", "", (CONCEPTS / "cli.md").read_text(), flags=re.MULTILINE)
+    assert says(code, path)
+    section = _section((CONCEPTS / "cli.md").read_text(), path)
+    options = [option for each in command.params for option in each.opts if option.startswith("--")]
+    assert not [option for option in options if not says(section, option)]
+
+
+def _section(text: str, path: str) -> str:
+    """What the page says of a command: the part under `## perdure noun`, or its beginning for `perdure` itself."""
+    noun = " ".join(path.split()[:2])
+    parts = re.split(r"^## ", text, flags=re.MULTILINE)
+    return next((part for part in parts if part.startswith(f"{noun}\n")), parts[0])
+
+
+def test_no_option_is_documented_that_does_not_exist() -> None:
+    known = {option for _, command in COMMANDS for each in command.params for option in each.opts} | {"--help", "-h"}
+    said = set(re.findall(r"`(--?[a-z][\w.-]*)`", (CONCEPTS / "cli.md").read_text()))
+    assert said <= known
+
+
+@pytest.mark.parametrize("code", Exit)
+def test_every_exit_code_is_documented(code: Exit) -> None:
+    assert f"| {code.value} |" in (CONCEPTS / "cli.md").read_text()
+
+
+ADMIN_ROUTES = [
+    (route.path, method)
+    for route in admin_app(None, ingress_url="").routes  # type: ignore[arg-type]
+    if isinstance(route, Route)
+    for method in sorted((route.methods or set()) - {"HEAD"})
+]
+
+
+@pytest.mark.parametrize(("path", "method"), ADMIN_ROUTES)
+def test_every_route_of_the_admin_port_is_documented(path: str, method: str) -> None:
+    rows = [row for row in (CONCEPTS / "admin-http.md").read_text().splitlines() if f"`{path}`" in row]
+    assert any(f"| {method} |" in row for row in rows)
+
+
+INGRESS_PATHS = [
+    "/{service}/{handler}",
+    "/{service}/{key}/{handler}",
+    "/send",
+    "/restate/call/{service}/{handler}",
+    "/restate/call/{service}/{key}/{handler}",
+    "/restate/send/",
+    "/restate/awakeables/{awakeable_id}/resolve",
+    "/reject",
+    "/restate/a/",
+    "/restate/health",
+    "/restate/attach/{invocation_id}",
+    "/restate/output/{invocation_id}",
+    "/restate/invocation/{invocation_id}/attach",
+    "/restate/invocation/{invocation_id}/output",
+    "/restate/invocation/{service}/{handler}/{idempotency_key}/attach",
+    "/restate/workflow/{service}/{key}/attach",
+]
+"""The forms that `server/ingress_paths.py` lists at its top."""
+
+
+@pytest.mark.parametrize("path", INGRESS_PATHS)
+def test_every_path_of_the_ingress_is_documented(path: str) -> None:
+    assert path in code_of("ingress-http.md")
+
+
+ENGINE_SETTINGS = (EngineConfig, HandlerDefaults, RetryPolicy, ServerConfig)
+HANDLER_OPTIONS = (
+    definition.CommonOptions,
+    definition.StateOptions,
+    definition.PayloadOptions,
+    ObjectHandlerOptions,
+    workflow.WorkflowMainOptions,
+)
+SETTINGS = [
+    *((field.name, "deployments-and-embedding.md") for each in ENGINE_SETTINGS for field in dataclasses.fields(each)),
+    *((name, "admin-http.md") for name in RegisterRequest.__struct_fields__),
+    *((status.value, "admin-http.md") for status in Status),
+    *((field.name, "durable-runs.md") for field in dataclasses.fields(perdure.RunOptions)),
+    *((field.name, "errors-and-retries.md") for field in dataclasses.fields(perdure.InvocationRetryPolicy)),
+    *((name, "services-and-handlers.md") for options in HANDLER_OPTIONS for name in get_type_hints(options)),
+    *((field.name, "services-and-handlers.md") for field in dataclasses.fields(perdure.Request)),
+]
+
+
+@pytest.mark.parametrize(("name", "page"), sorted(set(SETTINGS)))
+def test_every_setting_is_documented(name: str, page: str) -> None:
+    assert says(code_of(page), name)
+
+
+@pytest.mark.parametrize("name", perdure.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    assert name == "__version__" or says(code_of(), f"perdure.{name}") or says(code_of(), name)
+
+
+HANDLES = (
+    perdure.WorkflowContext,
+    perdure.ScopedContext,
+    perdure.DurablePromise,
+    perdure.DurableFuture,
+    perdure.DurableCallFuture,
+    perdure.SendHandle,
+    perdure.DurableClient,
+    perdure.Engine,
+    perdure.Endpoint,
+)
+METHODS = {name for handle in HANDLES for name in dir(handle) if not name.startswith("_")}
+INTERNAL = {"attempt_finished", "combinator", "missing", "progress", "handle", "open_attempt", "manifest", "handler"}
+"""What only our own modules call."""
+
+
+@pytest.mark.parametrize("name", sorted(METHODS - INTERNAL))
+def test_every_method_that_users_call_is_documented(name: str) -> None:
+    assert says(code_of(), name)
+
+
+def test_the_documented_fields_of_a_terminal_error_are_its_own() -> None:
+    assert vars(TerminalError("no")).keys() == {"message", "status_code", "metadata"}
+    assert says(code_of("errors-and-retries.md"), "metadata")
+
+
+def test_links_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    wrong = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert not wrong
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    index = (ROOT / "docs/index.md").read_text()
+    assert [page.name for page in CONCEPTS.glob("*.md") if f"concepts/{page.name}" not in index] == []
