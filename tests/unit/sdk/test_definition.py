@@ -62,7 +62,9 @@ SHAPES: list[tuple[Callable[..., Any], bool, bool, bool, bool, bool]] = [
 
 
 @pytest.mark.parametrize(
-    ("fn", "is_async", "takes_input", "required", "has_default", "returns"), SHAPES, ids=lambda each: str(each)[:30]
+    ("fn", "is_async", "takes_input", "required", "has_default", "returns"),
+    SHAPES,
+    ids=lambda each: getattr(each, "__name__", None),
 )
 def test_the_shape_of_a_handler(
     fn: Callable[..., Any], is_async: bool, takes_input: bool, required: bool, has_default: bool, returns: bool
