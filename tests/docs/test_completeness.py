@@ -186,3 +186,23 @@ def test_links_lead_somewhere() -> None:
 def test_every_page_can_be_reached_from_the_index() -> None:
     index = (ROOT / "docs/index.md").read_text()
     assert [page.name for page in CONCEPTS.glob("*.md") if f"concepts/{page.name}" not in index] == []
+
+
+def test_architecture_names_files_that_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    named = set(re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?)`", text))
+    assert len(named) > 30
+    assert not [name for name in named if not any((root / name).exists() for root in (ROOT / "src/perdure", ROOT))]
+
+
+def test_architecture_names_every_table_of_the_store() -> None:
+    schema = (ROOT / "src/perdure/engine/store/schema.sql").read_text()
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    assert not [table for table in re.findall(r"create table (\w+)", schema) if f"| `{table}` |" not in text]
+
+
+def test_architecture_and_code_state_the_same_invariants() -> None:
+    text = " ".join((ROOT / "ARCHITECTURE.md").read_text().split())
+    ledger = (ROOT / "src/perdure/engine/ledger.py").read_text()
+    stated = re.findall(r"^(L\d) +", ledger, re.MULTILINE)
+    assert stated == re.findall(r"\| (L\d) \|", text)
