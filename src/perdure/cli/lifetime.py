@@ -45,7 +45,7 @@ def spare_the_collector() -> None:
     busy engine's time, nearly all of it spent on what imports left behind."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(10_000, 10, 20)
 
 
 async def stopped_or(stop: asyncio.Event, ending: Awaitable[object]) -> None:

@@ -57,9 +57,9 @@ class Database:
         self.path = folder / FILE_NAME
         self._lock = _lock(folder)
         try:
-            self.writing = self._connect(synchronous="off" if data_dir is None else "full")
+            self.writing = self._connect(synchronous="off" if data_dir is None else "full", cache_kib=32_000)
             self._prepare()
-            self.reading = self._connect(synchronous="off")
+            self.reading = self._connect(synchronous="off", cache_kib=8_000)
         except apsw.Error as error:
             self._lock.close()
             raise StoreError(f"{self.path} cannot be opened as a store: {error}") from error
@@ -67,12 +67,12 @@ class Database:
             self._lock.close()
             raise
 
-    def _connect(self, *, synchronous: str) -> Connection:
+    def _connect(self, *, synchronous: str, cache_kib: int) -> Connection:
         connection = cast(Connection, apsw.Connection(str(self.path), statementcachesize=200))
         connection.set_busy_timeout(10_000)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", synchronous)
-        connection.pragma("cache_size", -64_000)  # KiB
+        connection.pragma("cache_size", -cache_kib)
         connection.pragma("wal_autocheckpoint", 4_000)
         return connection
 
