@@ -6,7 +6,7 @@ How a block is meant, by the word after its fence:
                     else it belongs to the page's own module, where a top-level `await` has an `engine` at hand
     console         `$ ` commands, each with what it prints; `^C` stops the server that was started last
     text            after a `python` block: what that prints. Anywhere else: a drawing
-    text up|serve   something that this server has printed by now
+    text up|serve   something that this server has printed by now; `text up all`: that, and nothing else
     sh              to be typed by a reader who installs; not run here
 
 `...` stands for anything, ids stand for those that really come, and ports for free ones.

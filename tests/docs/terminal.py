@@ -22,6 +22,7 @@ POLL_S = 0.02
 DEFAULT_PORTS = {"up": (("--ingress-port", "8080"), ("--admin-port", "9070")), "serve": (("--port", "9080"),)}
 
 _PORT = re.compile(r"(?<=:)(8080|9070|908\d)\b")
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
 _SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)")
 _KILL = re.compile(r"pkill -9 -f 'perdure (up|serve)'")
 
@@ -107,9 +108,14 @@ class Terminal:
             elif done.returncode:
                 pytest.fail(f"$ {command}\nends with {done.returncode}:\n{done.stdout}")
 
-    def check_server(self, kind: str, shown: str) -> None:
-        """Waits until a server has printed what is shown."""
+    def check_server(self, about: str, shown: str) -> None:
+        """Waits until a server has printed what is shown; with `all`, it must have printed nothing else but its log."""
+        kind, _, everything = about.partition(" ")
         server = self._latest(kind)
+        if everything:
+            said = [line for line in server.printed.splitlines() if not _LOG_LINE.match(line)]
+            assert self._ids.matches(shown, self._as_shown("\n".join(said))), f"perdure {kind} has printed {said}"
+            return
         deadline = time.monotonic() + TIMEOUT_S
         while not self._ids.matches(shown, self._as_shown(server.printed), anywhere=True):
             if time.monotonic() > deadline:
