@@ -74,6 +74,8 @@ class Counting:
         self.most_open = 0
         self.opened = 0
         self.silent = False
+        self.keeps_open = False
+        self.aborted = 0
 
     async def discover(self) -> object:
         return await self._transport.discover()
@@ -84,14 +86,30 @@ class Counting:
             return Silence()
         self.open_now.add(request.invocation_id)
         self.most_open = max(self.most_open, len(self.open_now))
-        return self._transport.open(request, Watched(receiver, lambda: self.open_now.discard(request.invocation_id)))
+        watched = Watched(receiver, lambda: self.open_now.discard(request.invocation_id), not self.keeps_open)
+        return Abortable(self._transport.open(request, watched), self)
 
     async def close(self) -> None:
         await self._transport.close()
 
 
+class Abortable:
+    """A sender that counts how often connections were dropped."""
+
+    def __init__(self, sender: Sender, counting: Counting) -> None:
+        self.send = sender.send
+        self.close = sender.close
+        self._sender = sender
+        self._counting = counting
+
+    def abort(self) -> None:
+        self._counting.aborted += 1
+        self._sender.abort()
+
+
 class Watched:
-    def __init__(self, receiver: Receiver, on_terminal: Callable[[], None]) -> None:
+    def __init__(self, receiver: Receiver, on_terminal: Callable[[], None], closes: bool) -> None:
+        self._closes = closes
         self._receiver = receiver
         self._on_terminal = on_terminal
 
@@ -102,7 +120,8 @@ class Watched:
 
     def closed(self, error: Exception | None) -> None:
         self._on_terminal()
-        self._receiver.closed(error)
+        if self._closes:
+            self._receiver.closed(error)
 
 
 class Silence:
@@ -180,6 +199,21 @@ def test_a_service_that_falls_silent_is_cut_off_and_tried_again() -> None:
         house.transport.silent = False
         assert await call == 0
         assert house.transport.opened == 2
+        await house.close()
+
+    in_virtual_time(test)
+
+
+def test_a_response_that_stays_open_after_its_last_message_is_dropped() -> None:
+    async def test() -> None:
+        house = House()
+        await house.open(*agents())
+        house.transport.keeps_open = True
+        assert await house.call("Agents/nested", 0) == 0
+        await asyncio.sleep(4)
+        assert house.transport.aborted == 0
+        await asyncio.sleep(2)
+        assert house.transport.aborted == 1
         await house.close()
 
     in_virtual_time(test)

@@ -228,7 +228,7 @@ class Cycle:
 
     def _watch_for_silence(self) -> None:
         """While attempts run, look after the silent ones; an idle engine does not wake up."""
-        if self._silence_check is None and self._invoker.running:
+        if self._silence_check is None and self._invoker.has_open_connections:
             self._silence_check = self._loop.call_later(_SILENCE_CHECK_S, self._check_silence)
 
     def _check_silence(self) -> None:

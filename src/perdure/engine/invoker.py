@@ -22,6 +22,7 @@ from perdure.protocol.versions import RANDOM_SEED, SCOPES
 from perdure.transport.connection import InvokeRequest, Transport
 
 NO_DEPLOYMENT = 503
+DRAIN_MS = 5_000  # how long a response may stay open after the terminal message; as on the reference engine
 
 
 class Invoker:
@@ -42,6 +43,7 @@ class Invoker:
         self._transport_of = transport_of
         self._clock = clock
         self._running: dict[int, RunningAttempt] = {}
+        self._draining: dict[RunningAttempt, None] = {}
         self._awaiting: dict[int, None] = {}
         self._ready: deque[StartAttempt] = deque()
         self._uncommitted: list[StartAttempt] = []
@@ -51,6 +53,10 @@ class Invoker:
     def running(self) -> int:
         """How many attempts run now."""
         return len(self._running)
+
+    @property
+    def has_open_connections(self) -> bool:
+        return bool(self._running or self._draining)
 
     # ---- effects ----
 
@@ -89,6 +95,9 @@ class Invoker:
         now_ms = self._clock()
         for attempt in list(self._running.values()):
             attempt.check_silence(now_ms)
+        for attempt in [each for each in self._draining if now_ms - each.active_at_ms >= DRAIN_MS]:
+            del self._draining[attempt]
+            attempt.drop()
 
     def suspend_all(self) -> None:
         """The engine stops: start nothing more, and ask what runs to suspend."""
@@ -128,6 +137,7 @@ class Invoker:
             apply=self._apply,
             on_awaiting=self._on_awaiting,
             on_over=self._on_over,
+            on_closed=self._on_closed,
             clock=self._clock,
         )
         self._running[effect.number] = attempt
@@ -194,9 +204,13 @@ class Invoker:
         else:
             self._awaiting[attempt.number] = None
 
+    def _on_closed(self, attempt: RunningAttempt) -> None:
+        self._draining.pop(attempt, None)
+
     def _on_over(self, attempt: RunningAttempt) -> None:
         if self._running.get(attempt.number) is attempt:
             del self._running[attempt.number]
+            self._draining[attempt] = None
         self._awaiting.pop(attempt.number, None)
         while self._ready and len(self._running) < self._config.attempts_max:
             self._open(self._ready.popleft())

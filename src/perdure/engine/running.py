@@ -16,13 +16,15 @@ class RunningAttempt:
     """Receives what the service says, and knows how long it has been silent.
 
     `entries` counts the journal entries that the service was told of in the replay. `over` is set by the terminal
-    message, by a failure, or when the engine drops the attempt; then `on_over` is called, once.
+    message, by a failure, or when the engine drops the attempt; then `on_over` is called, once. A service that has
+    said its last may keep its response open for a while: `on_closed` says that it no longer does.
     """
 
     __slots__ = (
         "_apply",
         "_clock",
         "_on_awaiting",
+        "_on_closed",
         "_on_over",
         "active_at_ms",
         "attempt",
@@ -44,6 +46,7 @@ class RunningAttempt:
         apply: Callable[[Event], None],
         on_awaiting: Callable[["RunningAttempt"], None],
         on_over: Callable[["RunningAttempt"], None],
+        on_closed: Callable[["RunningAttempt"], None],
         clock: Callable[[], int],
     ) -> None:
         self.number = number
@@ -57,6 +60,7 @@ class RunningAttempt:
         self._apply = apply
         self._on_awaiting = on_awaiting
         self._on_over = on_over
+        self._on_closed = on_closed
         self._clock = clock
 
     # ---- what the transport calls ----
@@ -75,8 +79,8 @@ class RunningAttempt:
 
     def closed(self, error: Exception | None) -> None:
         if self.over:
-            return
-        if error is None:
+            self._on_closed(self)
+        elif error is None:
             self.fail("the service ended its response without saying how the attempt ended")
         else:
             retry_after_ms = error.retry_after_ms if isinstance(error, TransportError) else None
@@ -101,8 +105,9 @@ class RunningAttempt:
         self._apply(AttemptFailed(self.number, self.attempt, ABORTED, message, retry_delay_ms=retry_delay_ms))
 
     def drop(self) -> None:
-        """Drop the connection."""
+        """Drop the connection, and hear no more of it."""
         self._end()
+        self._on_closed(self)
         if self.sender is not None:
             self.sender.abort()
 
