@@ -64,7 +64,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/uv
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
-	$(UV_INSTALL) $(BIN)/python --constraint constraints.txt --editable '.[testing]' --group dev
+	$(UV_INSTALL) $(BIN)/python --constraint constraints.txt --editable '.[local-llm,testing]' --group dev
 	touch $@
 
 # The official SDK in an environment of its own: it must not meet ours.
