@@ -11,6 +11,9 @@ from perdure.version import __version__
 
 if TYPE_CHECKING:  # the one place with such a block: it tells type checkers what `_HOMES` tells Python
     from perdure.embedded import Engine as Engine
+    from perdure.engine.config import EngineConfig as EngineConfig
+    from perdure.engine.config import HandlerDefaults as HandlerDefaults
+    from perdure.engine.config import RetryPolicy as RetryPolicy
     from perdure.errors import RetryableError as RetryableError
     from perdure.errors import SdkInternalBaseException as SdkInternalBaseException
     from perdure.errors import TerminalError as TerminalError
@@ -53,9 +56,11 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
     from perdure.sdk.service import Service as Service
     from perdure.sdk.virtual_object import VirtualObject as VirtualObject
     from perdure.sdk.workflow import Workflow as Workflow
+    from perdure.server.app import ServerConfig as ServerConfig
 
 _NAMES: dict[str, str] = {
     "embedded": "Engine",
+    "engine.config": "EngineConfig HandlerDefaults RetryPolicy",
     "errors": "RetryableError SdkInternalBaseException TerminalError is_internal_exception",
     "sdk.capabilities.promises": "DurablePromise",
     "sdk.capabilities.runs": "RunOptions run_key",
@@ -73,6 +78,7 @@ _NAMES: dict[str, str] = {
     "sdk.service": "Service",
     "sdk.virtual_object": "VirtualObject",
     "sdk.workflow": "Workflow",
+    "server.app": "ServerConfig",
 }
 _HOMES = {name: f"perdure.{module}" for module, names in _NAMES.items() for name in names.split()}
 

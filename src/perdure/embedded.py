@@ -9,6 +9,7 @@ deployment.
 
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +36,7 @@ class Engine:
 
     `services`: services, or what `perdure.app` returned. What is in flight in the store goes on with them at once.
     `data_dir`: the folder of the store, `perdure.db`, made if missing; None keeps all in memory, for tests.
+    `config`: limits and defaults, such as `attempts_max`; its `data_dir` does not count.
     `http`: where to serve ingress and admin too, as `perdure up` does; None serves neither.
 
     Raises, on entering:
@@ -49,12 +51,13 @@ class Engine:
         *,
         data_dir: Path | str | None = ".perdure",
         http: ServerConfig | None = None,
+        config: EngineConfig | None = None,
     ) -> None:
         self.endpoint = services if isinstance(services, Endpoint) else Endpoint(services)
         self.data_dir = None if data_dir is None else Path(data_dir)
         self._http_config = http
         self._http: HttpServer | None = None
-        self._core = Core(EngineConfig(data_dir=self.data_dir))
+        self._core = Core(replace(config or EngineConfig(), data_dir=self.data_dir))
         self._stack = AsyncExitStack()
 
     @property

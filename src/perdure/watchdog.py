@@ -18,8 +18,8 @@ from typing import Self
 
 from perdure.callsites import is_runtime_code, is_user_code, shown_path
 
-BEAT_S = 0.05
-LIMIT_S = 0.30
+BEAT_S = 0.02
+LIMIT_S = 0.25
 AGAIN_S = 5.0
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _IDLE_FILES = ("selectors.py", "proactor_events.py", "windows_events.py")
 
 
 class LoopWatchdog:
-    """Watches the running loop for the length of a `with` block, at the cost of 20 field writes a second."""
+    """Watches the running loop for the length of a `with` block, at the cost of 50 field writes a second."""
 
     def __enter__(self) -> Self:
         self._loop = asyncio.get_running_loop()

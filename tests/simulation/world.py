@@ -28,6 +28,7 @@ from perdure.protocol.messages import Envelope
 from perdure.sdk.endpoint import Endpoint
 from perdure.transport.connection import InvokeRequest, Receiver, Sender
 from perdure.transport.in_process import InProcessTransport
+from tests.simulation.invariants import check
 from tests.simulation.programs import Agents, Effects, Step, counts, draw, expected
 from tests.simulation.virtual_loop import VirtualLoop
 
@@ -42,7 +43,15 @@ class Crash(StoreError):
 class FaultyCommitter:
     """Commits inline, after a while; at a commit that the seed chose, the engine crashes instead, or right after."""
 
-    def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop, random: random.Random, crashes: float) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        loop: asyncio.AbstractEventLoop,
+        random: random.Random,
+        crashes: float,
+        after_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._after_commit = after_commit
         self._writer = writer
         self._loop = loop
         self._random = random
@@ -58,6 +67,8 @@ class FaultyCommitter:
             return
         self._writer.commit(sealed)
         done(Crash("after the commit, before its effects") if crash else None)
+        if not crash:
+            self._after_commit()
 
     def close(self) -> None:
         pass
@@ -166,6 +177,7 @@ class World:
         self.agents = Agents(self.effects)
         self.engine: Engine | None = None
         self.engines = 0
+        self.violation: AssertionError | None = None
 
     def run(self) -> None:
         """Runs the seed to its end.
@@ -198,6 +210,7 @@ class World:
     async def _call_and_check(self) -> None:
         outcomes = await asyncio.gather(*(self._ask(n, program) for n, program in enumerate(self.programs)))
         await self._all_ended()
+        assert self.violation is None, self.violation
         for n, (program, outcome) in enumerate(zip(self.programs, outcomes, strict=True)):
             assert outcome.failure is None, f"program {n}: {outcome.failure}"
             assert msgspec.json.decode(outcome.value or b"") == expected(program), f"program {n}"
@@ -241,8 +254,15 @@ class World:
         return Engine(
             config,
             clock=lambda: int((START_S + loop.time()) * 1000),
-            committer=lambda writer, loop: FaultyCommitter(writer, loop, self.random, crashes),
+            committer=lambda writer, loop: FaultyCommitter(writer, loop, self.random, crashes, self._check_invariants),
         )
+
+    def _check_invariants(self) -> None:
+        if self.engine is not None and not self.engine.stopping and self.violation is None:
+            try:
+                check(self.engine._ledger, self.folder / FILE_NAME)
+            except AssertionError as error:
+                self.violation = error
 
     async def _ask(self, n: int, program: list[Step]) -> Outcome:
         """Calls with an idempotency key, and again for as long as engines go away."""

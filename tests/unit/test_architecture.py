@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "llm": LEAVES | {"sdk"},
     "testing": EVERYTHING,
     "demo": EVERYTHING,
-    "__init__": LEAVES | {"sdk", "embedded"},  # the public names, lazily
+    "__init__": LEAVES | {"sdk", "embedded", "engine", "server"},  # the public names, lazily
 }
 
 # Modules that may know more than their layer: where engine and SDK are joined, and where an endpoint is served.

@@ -4,7 +4,7 @@ done to them. Nothing here waits or does I/O; commands, timers and operators all
 It reads what is committed through the store's reader, and sees what is not committed yet through its caches: an
 invocation stays in memory from its first change in a batch until that batch is committed, and as long as it runs.
 
-Invariants, which the simulation checks after every event:
+Invariants, which the simulation checks (tests/simulation/invariants.py, and L3 by its crashes):
 L1  Journals are dense from 0, and entry 0 is the input.
 L2  A key has one holder; the invocations that wait for it are `pending`.
 L3  An effect never precedes the commit of the rows that it rests on: it lies in the batch that writes them, or later.

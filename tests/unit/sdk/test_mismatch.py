@@ -53,8 +53,9 @@ async def test_another_command_is_explained_like_by_a_compiler() -> None:
     ]
     assert lines[2].startswith("  the code now:     call BillingAgent/run  (")
     assert line_of(routes, "generic_call") in lines[2]
-    assert "deploy it as a new deployment" in lines[3]
-    assert "wrap that in ctx.run" in lines[4]
+    assert "put it back as it was and resume" in lines[3]
+    assert "address of its own" in lines[4]
+    assert "wrap that in ctx.run" in lines[5]
     assert (error.related_command_index, error.related_command_name) == (1, "choose agent")
     assert error.related_command_type == 0x0411
 

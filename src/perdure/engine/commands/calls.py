@@ -56,6 +56,8 @@ def _callee(
         check_key(resolved, target)
     except UnknownTarget as error:
         raise CommandRejected(f"cannot call {command.service_name}/{command.handler_name}: {error}") from error
+    if command.HasField("scope") or command.HasField("limit_key"):
+        raise CommandRejected(f"cannot call {target} in a scope: this engine has no flow control yet (RT0024)")
     idempotency_key = command.idempotency_key if command.HasField("idempotency_key") else None
     if idempotency_key == "":
         raise CommandRejected(f"the call of {target} has an empty idempotency key")
