@@ -62,12 +62,12 @@ class UnknownTarget(UsageError):
 
 
 class UnknownInvocation(UsageError):
-    """The engine has no invocation with this id: it never existed, or was purged."""
+    """The engine has no invocation with this id: its store never had one."""
 
     http_status = 404
 
     def __init__(self, invocation_id: str) -> None:
-        super().__init__(f"no invocation {invocation_id}: it never existed, or its retention is over")
+        super().__init__(f"no invocation {invocation_id}: the engine's store never had one with this id")
 
 
 class UnknownDeployment(UsageError):

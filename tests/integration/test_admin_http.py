@@ -101,7 +101,12 @@ async def test_an_invocation_is_shown_and_acted_on(served: Served) -> None:
 async def test_what_has_ended_or_never_was_cannot_be_acted_on(served: Served) -> None:
     ended = (await served.ingress.post("/Echo/echo")).headers["x-restate-id"]
     assert_refused(await served.admin.patch(f"/invocations/{ended}/kill"), 409, "ended already")
-    assert_refused(await served.admin.patch(f"/invocations/{new_invocation_id()}/cancel"), 404, "no invocation")
+    assert_refused(
+        await served.admin.patch(f"/invocations/{new_invocation_id()}/cancel"),
+        404,
+        "no invocation",
+        "store never had one",
+    )
     assert_refused(await served.admin.patch("/invocations/foo/cancel"), 400, "not an invocation id")
 
 
