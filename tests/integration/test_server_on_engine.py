@@ -171,6 +171,28 @@ async def test_the_embedded_services_are_a_deployment(admin: httpx.AsyncClient) 
     assert [service["name"] for service in services] == ["Cart", "Shop", "Signup"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"uri": "http://h:99999999"}, "uri: 'http://h:99999999'"),
+        ({"uri": "http://[::1"}, "uri: 'http://[::1'"),
+        ({"uri": "inproc://embedded"}, "uri: inproc://embedded"),
+        ({"uri": "http://127.0.0.1:1", "additional_headers": {"bad name": "x"}}, "additional_headers: 'bad name'"),
+        (
+            {"uri": "http://127.0.0.1:1", "additional_headers": {"a": "se\ncret"}},
+            "additional_headers: the value of 'a'",
+        ),
+    ],
+)
+async def test_a_registration_that_cannot_be_tried_names_the_field(
+    admin: httpx.AsyncClient, asked: dict[str, object], says: str
+) -> None:
+    response = await admin.post("/deployments", json=asked)
+    assert response.status_code == 400
+    assert says in response.json()["message"]
+    assert "cret" not in response.json()["message"]
+
+
 async def test_an_endpoint_that_cannot_be_reached_is_not_registered(admin: httpx.AsyncClient) -> None:
     response = await admin.post("/deployments", json={"uri": "http://127.0.0.1:1"})
     assert response.status_code == 500

@@ -1,18 +1,22 @@
 """Deployments at work: registered by their address, reached by their transport."""
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from perdure.engine.cycle import Answer
 from perdure.engine.events import DeploymentRegistered, Event
 from perdure.engine.registry import EMBEDDED_URI, Registration, Registry, normal_uri
-from perdure.errors import Conflict
+from perdure.errors import Conflict, UsageError
 from perdure.protocol import ids
 from perdure.protocol.ids import DeploymentId
 from perdure.transport.connection import Transport
 from perdure.transport.http import HttpTransport
 
 logger = logging.getLogger(__name__)
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_HEADER_VALUES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Deployments:
@@ -55,7 +59,11 @@ class Deployments:
         metadata: Mapping[str, str] | None,
     ) -> Registration:
         """Discover what an endpoint serves, plan, and serve it unless `dry_run`. Raises as `Engine.register`."""
-        transport = HttpTransport(normal_uri(uri), use_http_11=use_http_11, additional_headers=additional_headers)
+        uri = normal_uri(uri)
+        if uri == EMBEDDED_URI:
+            raise UsageError(f"uri: {uri} is this engine's own: its services are given to `perdure up`")
+        _check_headers(additional_headers or {})
+        transport = HttpTransport(uri, use_http_11=use_http_11, additional_headers=additional_headers)
         try:
             manifest = await transport.discover()
             registration = self._registry.plan(
@@ -106,3 +114,12 @@ class Deployments:
         """Drops all connections."""
         for transport in self._transports.values():
             await transport.close()
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """Raises `UsageError` for what cannot be sent. Values are not shown: they may be secrets."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise UsageError(f"additional_headers: {name!r} is no header name: letters, digits and `-` make one")
+        if _NOT_IN_HEADER_VALUES.search(value):
+            raise UsageError(f"additional_headers: the value of {name!r} has a line break or another control character")

@@ -4,9 +4,11 @@ Pure and in memory. A registration is planned (which may be refused, and changes
 then applied. What is served is derived from the deployments alone: of each service, its highest revision.
 """
 
+import re
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct
@@ -27,6 +29,8 @@ from perdure.protocol.ids import DeploymentId
 from perdure.protocol.versions import VERSION_MAX, negotiate
 
 EMBEDDED_URI = "inproc://embedded"
+
+_NOT_IN_HOST_NAMES = re.compile(r"[\x00-\x20\x7f!\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]")
 
 
 class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -319,14 +323,36 @@ def normal_uri(uri: str) -> str:
     """The one spelling of an endpoint's address: lower-case host, no query, `/` as the shortest path.
 
     Raises:
-        UsageError: it is not an http or https address.
+        UsageError: it is not an http or https address; the message says what is wrong with it.
     """
     if uri == EMBEDDED_URI:
         return uri
-    parts = urlsplit(uri if "://" in uri else f"http://{uri}")
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise UsageError(f"{uri!r} is not the address of a service endpoint: expected something like http://host:9080")
-    return urlunsplit((parts.scheme, parts.netloc.lower(), parts.path.rstrip("/") or "/", "", ""))
+    try:
+        parts = urlsplit(uri if "://" in uri else f"http://{uri}")
+        _check_address(parts)
+    except ValueError as error:
+        raise UsageError(
+            f"uri: {uri!r} is not the address of a service endpoint ({error}): expected something like http://host:9080"
+        ) from error
+    user, at, place = parts.netloc.rpartition("@")
+    return urlunsplit((parts.scheme, user + at + place.lower(), parts.path.rstrip("/") or "/", "", ""))
+
+
+def _check_address(parts: SplitResult) -> None:
+    """Raises `ValueError` where an HTTP client could not even try to connect."""
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("neither http nor https")
+    host = parts.hostname
+    if not host:
+        raise ValueError("it names no host")
+    _ = parts.port  # read for its ValueError
+    if "[" in parts.netloc:
+        if IPv6Address(host).scope_id:
+            raise ValueError("an address of IPv6 has no zone here")
+    elif _NOT_IN_HOST_NAMES.search(host):
+        raise ValueError(f"{host!r} is no host name")
+    elif host.rstrip(".").rpartition(".")[2].isdecimal():
+        IPv4Address(host)
 
 
 def _differences(existing: Deployment, planned: Deployment) -> list[str]:

@@ -217,8 +217,30 @@ def test_a_handlers_type_follows_from_its_service_where_it_is_not_said(admin: Ad
 def test_an_address_has_one_spelling() -> None:
     assert normal_uri("localhost:9080") == normal_uri("http://LOCALHOST:9080/") == "http://localhost:9080/"
     assert normal_uri("https://host/prefix/") == "https://host/prefix"
-    with pytest.raises(UsageError, match="http://host:9080"):
-        normal_uri("ftp://host")
+    assert normal_uri("http://[::1]:9080") == "http://[::1]:9080/"
+    assert normal_uri("http://User:Pass@Host:1/A") == "http://User:Pass@host:1/A"
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("ftp://host", "neither http nor https"),
+        ("http://", "no host"),
+        ("http://:80", "no host"),
+        ("http://h:99999999", "[Pp]ort out of range"),
+        ("http://h:port", "[Pp]ort could not be cast"),
+        ("http://[::1", "Invalid IPv6"),
+        ("http://[zz]:1", "zz"),
+        ("http://[fe80::1%25eth0]:1", "zone"),
+        ("http://exa mple:80", "'exa mple' is no host name"),
+        ("http://a<b:1", "'a<b' is no host name"),
+        ("http://1.2.3.256:1", "256"),
+        ("http://1.2.3.4.5:1", "4 octets"),
+    ],
+)
+def test_what_is_no_address_is_said_with_the_reason(uri: str, why: str) -> None:
+    with pytest.raises(UsageError, match=rf"uri: .*{why}.*http://host:9080"):
+        normal_uri(uri)
 
 
 def test_views_have_the_open_interfaces_shape(admin: Admin) -> None:
