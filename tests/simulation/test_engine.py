@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
 
+import apsw
 import msgspec
 import pytest
 
@@ -14,6 +15,7 @@ import perdure
 from perdure.engine.config import EngineConfig
 from perdure.engine.engine import Engine
 from perdure.engine.events import Target
+from perdure.engine.store.reader import Reader
 from perdure.errors import EngineStopping
 from perdure.sdk.endpoint import Endpoint
 from perdure.transport.connection import InvokeRequest, Receiver, Sender
@@ -39,7 +41,7 @@ class House:
 
     def __init__(self, folder: Path | None = None, **config: int) -> None:
         self.config = EngineConfig(data_dir=folder, **config)  # type: ignore[arg-type]
-        self.most_running = 0
+        self.clock_ahead_ms = 0
 
     async def open(self, *services: perdure.Service) -> Engine:
         import random
@@ -47,7 +49,7 @@ class House:
         loop = asyncio.get_running_loop()
         self.engine = Engine(
             self.config,
-            clock=lambda: int((START_S + loop.time()) * 1000),
+            clock=lambda: int((START_S + loop.time()) * 1000) + self.clock_ahead_ms,
             committer=lambda writer, loop: FaultyCommitter(writer, loop, random.Random(0), 0),
         )
         endpoint = Endpoint(services)
@@ -215,6 +217,56 @@ def test_a_response_that_stays_open_after_its_last_message_is_dropped() -> None:
         await asyncio.sleep(2)
         assert house.transport.aborted == 1
         await house.close()
+
+    in_virtual_time(test)
+
+
+def test_a_store_that_cannot_be_read_stops_the_engine_and_wedges_nothing() -> None:
+    async def test() -> None:
+        house = House(attempts_max=1)
+        engine = await house.open(*agents())
+        calls = [asyncio.ensure_future(house.call("Agents/nap", 0.1)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+
+        def broken(*arguments: object) -> None:
+            raise apsw.IOError("the disk is gone")
+
+        with patch.object(Reader, "journal", broken):
+            error = await engine.wait_failed()
+        assert isinstance(error, apsw.IOError)
+        for call in calls:
+            with pytest.raises(EngineStopping):
+                await call
+        await house.close()
+
+    in_virtual_time(test)
+
+
+def test_timers_follow_the_wall_clock_when_it_is_set() -> None:
+    async def test() -> None:
+        house = House()
+        await house.open(*agents())
+        nap = asyncio.ensure_future(house.call("Agents/nap", HOUR_S))
+        await asyncio.sleep(120)
+        house.clock_ahead_ms = HOUR_S * 1000
+        await asyncio.sleep(61)
+        assert nap.done()
+        assert house.transport.opened == 2  # and nobody was cut off for having been silent for an hour
+        await house.close()
+
+    in_virtual_time(test)
+
+
+def test_what_is_told_of_an_invocation_is_on_disk() -> None:
+    async def test() -> None:
+        house = House()
+        engine = await house.open(*agents())
+        accepted = await engine.send(Target("Agents", "nap"), b"1")
+        await asyncio.sleep(0.5)
+        with patch.object(FaultyCommitter, "submit", lambda *arguments: None):  # from here on, no commit ends
+            await asyncio.sleep(1)
+            assert engine.describe(accepted.invocation_id).status != "completed"
+            assert engine.output(accepted.invocation_id) is None
 
     in_virtual_time(test)
 

@@ -53,7 +53,7 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
         ledger.touch(invocation)
     else:
         _try_again(ledger, invocation, event)
-    invocation.known.clear()
+    invocation.forget_replay()
     _log(ledger, invocation, event)
 
 

@@ -17,6 +17,8 @@ from perdure.protocol import wire_pb2 as pb
 StateKey = tuple[str, str, bytes]
 PromiseKey = tuple[str, str, str]
 Row = tuple[object, ...]
+JournalRow = tuple[int, int, int, bytes, int]
+"""Invocation, index, type, payload, time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,7 +40,7 @@ class Sealed(Struct, frozen=True):
 class Batch:
     """What is gathered for the next commit. `keys` are those at which holder or queue changed with it."""
 
-    journal: list[Row] = field(default_factory=list[Row])
+    journal: list[JournalRow] = field(default_factory=list[JournalRow])
     invocations: dict[int, Invocation] = field(default_factory=dict[int, Invocation])
     timers: dict[Timer, bool] = field(default_factory=dict[Timer, bool])
     state: dict[StateKey, bytes | None] = field(default_factory=dict[StateKey, bytes | None])
@@ -87,7 +89,7 @@ class Batch:
 
         add("deployment", self.deployments)
         add("invocation", [_invocation_row(invocation) for invocation in self.invocations.values()])
-        add("journal", self.journal)
+        add("journal", list[Row](self.journal))
         add("clear_timer", [timer for timer, kept in self.timers.items() if not kept])
         add("timer", [timer for timer, kept in self.timers.items() if kept])
         add("clear_object", list[Row](self.cleared_objects))
@@ -112,6 +114,7 @@ def _invocation_row(invocation: Invocation) -> Row:
         invocation.modified_at_ms,
         invocation.completed_at_ms,
         invocation.execute_at_ms,
+        invocation.place,
         invocation.idempotency_key,
         invocation.caller_id,
         invocation.deployment_id,

@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 Answer: TypeAlias = Accepted | Outcome | None
 
 _SILENCE_CHECK_S = 0.25
+_TIMER_CHECK_S = 60.0
 _LINGER_S = 0.01  # how long rows that nobody waits for may wait for more: a commit costs a sync of the disk
 
 
@@ -46,7 +47,14 @@ class Cycle:
         self._committer = committer
         self._clock = clock
         self._processor = Processor(ledger)
-        self._invoker = Invoker(ledger, config, apply=self.apply, transport_of=transport_of, clock=clock)
+        self._invoker = Invoker(
+            ledger,
+            config,
+            apply=self.apply,
+            transport_of=transport_of,
+            clock=clock,
+            monotonic=lambda: int(self._loop.time() * 1000),
+        )
         self._requests: dict[int, asyncio.Future[Answer]] = {}
         self._last_request = 0
         self._flushing = False
@@ -95,6 +103,7 @@ class Cycle:
             return await future
         finally:
             del self._requests[request]
+            self._ledger.forget_request(request)
 
     def apply(self, event: Event) -> None:
         """Take in an event. After a failure nothing is taken in any more."""
@@ -102,10 +111,10 @@ class Cycle:
             return
         try:
             self._processor.apply(event, self._clock())
+            self._arm_timer()
         except Exception as error:  # noqa: BLE001 - memory can no longer be trusted: stop, recover from disk
             self._fail(error)
             return
-        self._arm_timer()
         if not self._flushing:
             self._schedule_flush()
 
@@ -126,8 +135,12 @@ class Cycle:
             self._lingering = None
         if self.failed.done() or self._ledger.committing is not None:
             return
-        sealed = self._ledger.take_batch().seal()
         self._flushing = True
+        try:
+            sealed = self._ledger.take_batch().seal()
+        except Exception as caught:  # noqa: BLE001 - as in apply
+            self._fail(caught)
+            return
         if sealed.statements:
             self._committer.submit(sealed, self._on_committed)
         else:
@@ -213,7 +226,9 @@ class Cycle:
         if due_ms is not None:
             self._timer_due_ms = due_ms
             # Not at once even if it is due: what else waits for the loop gets its turn between two rounds of timers.
-            self._timer = self._loop.call_later(max(1, due_ms - self._clock()) / 1000, self._on_timer)
+            # Nor late: the wall clock may be set, or stand still while a laptop sleeps, and the loop's does not follow.
+            delay_s = min(max(1, due_ms - self._clock()) / 1000, _TIMER_CHECK_S)
+            self._timer = self._loop.call_later(delay_s, self._on_timer)
 
     def _disarm_timer(self) -> None:
         if self._timer is not None:

@@ -19,12 +19,13 @@ from perdure.engine.events import (
     Submitted,
     Target,
 )
-from perdure.engine.invocation import Status
+from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger, outcome_of
 from perdure.engine.registry import Deployment, Registration, Registry
 from perdure.engine.store.database import Database
 from perdure.engine.store.reader import Reader
 from perdure.engine.store.writer import Writer
+from perdure.engine.targets import identify
 from perdure.engine.views import InvocationView, view_of
 from perdure.errors import Conflict, EngineStopping, UnknownInvocation
 from perdure.protocol import ids
@@ -155,11 +156,8 @@ class Engine:
     def output(self, invocation_id: str) -> Outcome | None:
         """The outcome of an invocation if it has ended, else None. Raises `UnknownInvocation`."""
         self._check_open()
-        invocation = self._ledger.find(_checked_id(invocation_id))
-        if invocation is None:
-            raise UnknownInvocation(invocation_id)
-        committed = invocation.status is Status.COMPLETED and not self._ledger.is_uncommitted(invocation.number)
-        return outcome_of(invocation) if committed else None
+        invocation = self._committed(invocation_id)
+        return outcome_of(invocation) if invocation.status is Status.COMPLETED else None
 
     async def resolve_awakeable(self, awakeable_id: str, value: bytes) -> None:
         """Complete an awakeable. Raises `UsageError` for what is no awakeable id, `UnknownInvocation`."""
@@ -196,10 +194,7 @@ class Engine:
     def describe(self, invocation_id: str) -> InvocationView:
         """What is known of an invocation. Raises `UnknownInvocation`."""
         self._check_open()
-        invocation = self._ledger.find(_checked_id(invocation_id))
-        if invocation is None:
-            raise UnknownInvocation(invocation_id)
-        return view_of(invocation)
+        return view_of(self._committed(invocation_id))
 
     async def register(
         self,
@@ -231,6 +226,16 @@ class Engine:
             metadata=metadata,
         )
 
+    def _committed(self, invocation_id: str) -> Invocation:
+        """An invocation as it is on disk, with what only memory knows where the two do not differ."""
+        id = _checked_id(invocation_id)
+        invocation = self._ledger.find(id)
+        if invocation is not None and self._ledger.is_uncommitted(invocation.number):
+            invocation = self._ledger.reader.invocation_by_id(id)
+        if invocation is None:
+            raise UnknownInvocation(invocation_id)
+        return invocation
+
     def _has_failed(self) -> bool:
         return self._started and self._cycle.failed.done()
 
@@ -250,12 +255,7 @@ class Engine:
     ) -> Answer:
         self._check_open()
         resolved = self.registry.resolve(target.service, target.handler)
-        if resolved.handler_type == "WORKFLOW" and target.key is not None:
-            id = ids.workflow_invocation_id(target.service, target.key)
-        elif idempotency_key is not None:
-            id = ids.idempotent_invocation_id(target.service, target.key, target.handler, idempotency_key)
-        else:
-            id = self._ledger.new_id(target.key)
+        id, _ = identify(resolved, target, idempotency_key, self._ledger.new_id)
         return await self._cycle.ask(
             lambda request: Submitted(
                 request, id, target, body, tuple(headers), idempotency_key, execute_at_ms, wants_outcome

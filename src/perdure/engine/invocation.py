@@ -84,8 +84,10 @@ class Invocation:
 
     `number` orders invocations by arrival and keys their journals. `journal_length` counts entries, so it is the
     index of the next. `awaiting` is what is left of the future that a suspended invocation waits for.
+    `place` orders those that wait for one key; a delayed one takes its place when its time has come.
     `attempt` counts attempts in this process: what comes from an earlier one is stale.
-    `known` holds the outcome of each notification in the journal by its id, while an attempt is at hand.
+    While an attempt is at hand, `issued` holds the completion ids of the journal's commands with these commands' types,
+    and `known` the outcome of each notification by its id.
     """
 
     number: int
@@ -99,6 +101,7 @@ class Invocation:
     idempotency_key: str | None = None
     caller_id: InvocationId | None = None
     execute_at_ms: int = 0
+    place: int = 0
     completed_at_ms: int | None = None
     deployment_id: str | None = None
     protocol_version: int = 0
@@ -112,14 +115,19 @@ class Invocation:
     failures: int = 0
     stored_at_ms: int = 0
     retry_at_ms: int | None = None
-    requests: list[int] = field(default_factory=list[int])
     input: Envelope | None = None
+    issued: dict[int, int] = field(default_factory=dict[int, int])
     known: dict[int | str, bool] = field(default_factory=dict[int | str, bool])
 
     @property
     def exclusive(self) -> bool:
         """Whether it needs its key for itself. A workflow's main handler does not: it exists once by its id."""
         return self.handler_type == "EXCLUSIVE"
+
+    def forget_replay(self) -> None:
+        """No attempt is at hand any more: what was known of its journal can be read again."""
+        self.issued.clear()
+        self.known.clear()
 
     @property
     def object_key(self) -> tuple[str, str]:

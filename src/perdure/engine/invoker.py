@@ -11,8 +11,9 @@ from perdure.engine.config import EngineConfig
 from perdure.engine.effects import Notify, StartAttempt, StopAttempt
 from perdure.engine.events import AttemptFailed, AttemptInterrupted, AttemptStarted, Event
 from perdure.engine.invocation import Invocation
-from perdure.engine.ledger import Ledger, learn_all
+from perdure.engine.ledger import Ledger
 from perdure.engine.registry import ResolvedHandler
+from perdure.engine.replay import learn_journal
 from perdure.engine.running import RunningAttempt
 from perdure.errors import PerdureError, UnknownTarget
 from perdure.protocol import wire_pb2 as pb
@@ -26,7 +27,8 @@ DRAIN_MS = 5_000  # how long a response may stay open after the terminal message
 
 
 class Invoker:
-    """`transport_of` gives the way to a deployment; `clock` the time in milliseconds."""
+    """`transport_of` gives the way to a deployment; `clock` the time, and `monotonic` a time that nobody
+    sets, both in milliseconds."""
 
     def __init__(
         self,
@@ -36,12 +38,14 @@ class Invoker:
         apply: Callable[[Event], None],
         transport_of: Callable[[DeploymentId], Transport],
         clock: Callable[[], int],
+        monotonic: Callable[[], int],
     ) -> None:
         self._ledger = ledger
         self._config = config
         self._apply = apply
         self._transport_of = transport_of
         self._clock = clock
+        self._monotonic = monotonic
         self._running: dict[int, RunningAttempt] = {}
         self._draining: dict[RunningAttempt, None] = {}
         self._awaiting: dict[int, None] = {}
@@ -83,16 +87,21 @@ class Invoker:
             attempt.drop()
 
     def after_commit(self) -> None:
-        """What waited for its last entries to be on disk can be tried again."""
+        """Give free slots to what waits for one, or waited for its last entries to be on disk.
+
+        Here, and not when an attempt ends: that is told by a transport, which must not meet an error of the store.
+        """
         waiting, self._uncommitted = self._uncommitted, []
         for effect in waiting:
             self.start(effect)
+        while self._ready and len(self._running) < self._config.attempts_max:
+            self._open(self._ready.popleft())
 
     # ---- time ----
 
     def check_silence(self) -> None:
         """Look after attempts that have been silent for too long; called every so often."""
-        now_ms = self._clock()
+        now_ms = self._monotonic()
         for attempt in list(self._running.values()):
             attempt.check_silence(now_ms)
         for attempt in [each for each in self._draining if now_ms - each.active_at_ms >= DRAIN_MS]:
@@ -138,7 +147,7 @@ class Invoker:
             on_awaiting=self._on_awaiting,
             on_over=self._on_over,
             on_closed=self._on_closed,
-            clock=self._clock,
+            monotonic=self._monotonic,
         )
         self._running[effect.number] = attempt
         target = invocation.target
@@ -166,10 +175,7 @@ class Invoker:
         if at_hand is not None and invocation.journal_length == 1:
             return [at_hand]
         journal = self._ledger.reader.journal(invocation.number)
-        learn_all(invocation.known, journal)
-        for envelope in journal:
-            if isinstance(envelope.message, pb.OutputCommandMessage):
-                invocation.output = envelope.message
+        learn_journal(invocation, journal)
         return journal
 
     def _start_message(self, invocation: Invocation, resolved: ResolvedHandler, known_entries: int) -> pb.StartMessage:
@@ -212,8 +218,6 @@ class Invoker:
             del self._running[attempt.number]
             self._draining[attempt] = None
         self._awaiting.pop(attempt.number, None)
-        while self._ready and len(self._running) < self._config.attempts_max:
-            self._open(self._ready.popleft())
 
     def _reclaim(self) -> None:
         """Ask as many of those that only wait to suspend as there are attempts without a slot."""

@@ -20,6 +20,7 @@ from perdure.engine.events import Failure, Outcome, Target
 from perdure.engine.invocation import Invocation, Status, Step, Waiter, signal_key
 from perdure.engine.keys import Keys
 from perdure.engine.registry import Registry, ResolvedHandler
+from perdure.engine.replay import learn
 from perdure.engine.store.reader import Reader
 from perdure.engine.timers import START, Timer, Timers
 from perdure.engine.waiting import settle
@@ -52,11 +53,13 @@ class Ledger:
         self.keys = Keys(reader.queue)
         self.timers = Timers(self._timers_after)
         self._last_number = reader.last_number()
+        self._last_place = reader.last_place()
         self.last_attempt = 0
         self._invocations: dict[int, Invocation] = {}
         self._numbers: dict[InvocationId, int] = {}
         self._promises: dict[PromiseKey, Promise] = {}
-        self._requests: dict[int, list[int]] = {}
+        self._requests: dict[int, set[int]] = {}
+        self._awaited: dict[int, int] = {}
 
     def find(self, id: InvocationId) -> Invocation | None:
         """An invocation, from memory or the store. Whoever changes it must `touch` it, or keep to methods that do."""
@@ -126,6 +129,8 @@ class Ledger:
         if invocation.exclusive:
             self.batch.keys.add(invocation.object_key)
             if not self.keys.take(invocation.object_key, invocation.number):
+                self._last_place += 1
+                invocation.place = self._last_place
                 invocation.advance(Step.QUEUED, self.now_ms)
                 self.touch(invocation)
                 return
@@ -185,7 +190,21 @@ class Ledger:
         self.touch(invocation)
         if invocation.awaiting is not None and settle(invocation.awaiting, invocation.known) is not None:
             self.make_ready(invocation, Step.RESUMED)
-        invocation.known.clear()
+        invocation.forget_replay()
+
+    def has_signal(self, invocation: Invocation, signal: int) -> bool:
+        """Whether the journal holds this signal already; read from disk, unless the invocation runs."""
+        if invocation.status is Status.RUNNING:
+            return signal_key(signal) in invocation.known
+        known: dict[int | str, bool] = {}
+        for envelope in self.reader.journal(invocation.number):
+            if isinstance(envelope.message, pb.NotificationMessage):
+                learn(known, envelope.message)
+        for batch in (self.committing, self.batch):
+            for number, _, type, payload, _ in batch.journal if batch is not None else ():
+                if number == invocation.number and is_notification(type):
+                    learn(known, pb.NotificationMessage.FromString(payload))
+        return signal_key(signal) in known
 
     def complete(self, invocation: Invocation, output: pb.OutputCommandMessage) -> None:
         """End the invocation: its callers get the outcome, its key goes to the next."""
@@ -232,7 +251,16 @@ class Ledger:
         if invocation.status is Status.COMPLETED:
             self.batch.effects.append(Respond(request, outcome_of(invocation)))
         else:
-            self._requests.setdefault(invocation.number, []).append(request)
+            self._requests.setdefault(invocation.number, set()).add(request)
+            self._awaited[request] = invocation.number
+
+    def forget_request(self, request: int) -> None:
+        """Whoever waited has the outcome, or has gone away."""
+        number = self._awaited.pop(request, None)
+        if number is not None and (waiting := self._requests.get(number)) is not None:
+            waiting.discard(request)
+            if not waiting:
+                del self._requests[number]
 
     def set_timer(self, timer: Timer) -> None:
         self.batch.timers[timer] = True
@@ -291,28 +319,6 @@ class Ledger:
                 elif not kept:
                     timers.discard(timer)
         return sorted(timers)[:limit]
-
-
-def learn(known: dict[int | str, bool], notification: pb.NotificationMessage) -> None:
-    """Note the outcome of a notification under its id."""
-    succeeded = not notification.HasField("failure")
-    match notification.WhichOneof("id"):
-        case "completion_id":
-            known[notification.completion_id] = succeeded
-        case "signal_id":
-            known[signal_key(notification.signal_id)] = succeeded
-        case "signal_name":
-            known[signal_key(notification.signal_name)] = succeeded
-        case _:
-            raise AssertionError("a notification without an id was journaled")
-
-
-def learn_all(known: dict[int | str, bool], journal: Iterable[Envelope]) -> None:
-    """Note the outcomes of all notifications of a journal."""
-    for envelope in journal:
-        if is_notification(envelope.type):
-            assert isinstance(envelope.message, pb.NotificationMessage)
-            learn(known, envelope.message)
 
 
 def outcome_of(invocation: Invocation) -> Outcome:

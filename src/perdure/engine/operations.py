@@ -4,20 +4,18 @@ from perdure.engine.effects import Respond
 from perdure.engine.events import (
     Accepted,
     AttachRequested,
-    Failure,
     KillRequested,
     Outcome,
     ResumeRequested,
     SignalSent,
     Submitted,
-    Target,
 )
 from perdure.engine.invocation import Invocation, Status, Step
 from perdure.engine.ledger import Ledger
-from perdure.engine.registry import ResolvedHandler
-from perdure.errors import Conflict, PerdureError, UnknownInvocation, UnknownTarget
+from perdure.engine.targets import check_key, runs_once
+from perdure.errors import Conflict, PerdureError, UnknownInvocation
 from perdure.protocol import wire_pb2 as pb
-from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId
+from perdure.protocol.ids import CANCEL_SIGNAL, FIRST_AWAKEABLE_SIGNAL, InvocationId
 from perdure.protocol.messages import MessageType
 
 CANCELLED = 409
@@ -47,21 +45,9 @@ def on_submitted(ledger: Ledger, event: Submitted) -> None:
         executes_at_ms = invocation.execute_at_ms if invocation.status is Status.SCHEDULED else None
         respond(Respond(event.request, Accepted(invocation.id, existing is None, executes_at_ms)))
     elif is_main and existing is not None:
-        failure = Failure(
-            409, f"workflow {event.target.service}/{event.target.key} runs once, and was submitted before"
-        )
-        respond(Respond(event.request, Outcome(invocation.id, failure=failure, new=False)))
+        respond(Respond(event.request, Outcome(invocation.id, failure=runs_once(event.target), new=False)))
     else:
         ledger.await_outcome(invocation, event.request)
-
-
-def check_key(resolved: ResolvedHandler, target: Target) -> None:
-    """Raises `UnknownTarget` where a key is missing, or given to a service that has none."""
-    keyed = resolved.service_type != "SERVICE"
-    if keyed and target.key is None:
-        raise UnknownTarget(f"{target} without a key", [f"{target.service}/KEY/{target.handler}"])
-    if not keyed and target.key is not None:
-        raise UnknownTarget(f"{target} with a key", [f"{target.service}/{target.handler}"])
 
 
 def on_attach(ledger: Ledger, event: AttachRequested) -> None:
@@ -99,6 +85,8 @@ def deliver_signal(ledger: Ledger, invocation: Invocation, notification: pb.Noti
     if notification.signal_id == CANCEL_SIGNAL and invocation.status in (Status.SCHEDULED, Status.PENDING):
         ledger.fail(invocation, CANCELLED, "cancelled")
         return
+    if notification.signal_id >= FIRST_AWAKEABLE_SIGNAL and ledger.has_signal(invocation, notification.signal_id):
+        return  # an awakeable is completed once
     ledger.notify(invocation, MessageType.SIGNAL, notification)
     if notification.signal_id == CANCEL_SIGNAL and invocation.status in (Status.BACKING_OFF, Status.PAUSED):
         ledger.make_ready(invocation, Step.RESUMED)

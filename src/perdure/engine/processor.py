@@ -21,10 +21,11 @@ from perdure.engine.events import (
 )
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger
+from perdure.engine.replay import check_command, issue
 from perdure.engine.timers import START, Timer
 from perdure.errors import RemoteProtocolError
 from perdure.protocol import wire_pb2 as pb
-from perdure.protocol.messages import MessageType
+from perdure.protocol.messages import MessageType, is_command
 
 PROTOCOL_VIOLATION = 571
 
@@ -87,7 +88,12 @@ def _on_message(ledger: Ledger, event: MessageReceived) -> None:
     try:
         if handler is None:
             raise RemoteProtocolError(f"a service may not send {MessageType(event.envelope.type).name} messages")
-        handler(ledger, invocation, event.envelope)
+        if is_command(event.envelope.type):
+            check_command(invocation, event.envelope.message)
+            handler(ledger, invocation, event.envelope)
+            issue(invocation, event.envelope)
+        else:
+            handler(ledger, invocation, event.envelope)
     except CommandRejected as error:
         attempts.reject(ledger, invocation, error.code, str(error))
     except RemoteProtocolError as error:

@@ -22,7 +22,7 @@ class RunningAttempt:
 
     __slots__ = (
         "_apply",
-        "_clock",
+        "_monotonic",
         "_on_awaiting",
         "_on_closed",
         "_on_over",
@@ -47,7 +47,7 @@ class RunningAttempt:
         on_awaiting: Callable[["RunningAttempt"], None],
         on_over: Callable[["RunningAttempt"], None],
         on_closed: Callable[["RunningAttempt"], None],
-        clock: Callable[[], int],
+        monotonic: Callable[[], int],
     ) -> None:
         self.number = number
         self.attempt = attempt
@@ -56,19 +56,19 @@ class RunningAttempt:
         self.half_closed = False
         self.over = False
         self.sender: Sender | None = None
-        self.active_at_ms = clock()
+        self.active_at_ms = monotonic()
         self._apply = apply
         self._on_awaiting = on_awaiting
         self._on_over = on_over
         self._on_closed = on_closed
-        self._clock = clock
+        self._monotonic = monotonic
 
     # ---- what the transport calls ----
 
     def message(self, envelope: Envelope) -> None:
         if self.over:
             return  # what follows a terminal message says nothing
-        self.active_at_ms = self._clock()
+        self.active_at_ms = self._monotonic()
         if envelope.type in TERMINAL:
             self._end()
             self.half_close()
@@ -90,7 +90,7 @@ class RunningAttempt:
 
     def send(self, envelope: Envelope) -> None:
         if not self.half_closed and self.sender is not None:
-            self.active_at_ms = self._clock()
+            self.active_at_ms = self._monotonic()
             self.sender.send(envelope)
 
     def half_close(self) -> None:

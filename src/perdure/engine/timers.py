@@ -19,42 +19,45 @@ class Timers:
 
     def __init__(self, load: Callable[[Timer, int], Sequence[Timer]]) -> None:
         self._load = load
-        self._heap: list[Timer] = []
+        self._lasting: list[Timer] = []
+        self._retries: list[Timer] = []
         self._horizon: Timer | None = (-1, 0, 0)  # the last timer taken from disk; None once disk holds no more
 
     def __len__(self) -> int:
         """How many are in memory."""
-        return len(self._heap)
+        return len(self._lasting) + len(self._retries)
 
     def add(self, timer: Timer) -> None:
         """Note a timer. One that lies beyond the horizon stays on disk only, where the caller writes it."""
-        if self._horizon is None or timer <= self._horizon or timer[2] < START:
-            heapq.heappush(self._heap, timer)
-            if len(self._heap) > 4 * WINDOW:
+        if timer[2] < START:
+            heapq.heappush(self._retries, timer)
+        elif self._horizon is None or timer <= self._horizon:
+            heapq.heappush(self._lasting, timer)
+            if len(self._lasting) > 4 * WINDOW:
                 self._spill()
 
     def next_due_ms(self) -> int | None:
         """When the next timer is due; None if there is none."""
-        self._fill()
-        return self._heap[0][0] if self._heap else None
+        heap = self._earliest()
+        return heap[0][0] if heap else None
 
     def pop_due(self, now_ms: int) -> Timer | None:
         """The earliest timer if its time has come."""
-        self._fill()
-        if self._heap and self._heap[0][0] <= now_ms:
-            return heapq.heappop(self._heap)
-        return None
+        heap = self._earliest()
+        return heapq.heappop(heap) if heap and heap[0][0] <= now_ms else None
 
-    def _fill(self) -> None:
-        """Take the next window from disk once what is in memory may not be the earliest."""
-        while self._horizon is not None and (not self._heap or self._heap[0] > self._horizon):
+    def _earliest(self) -> list[Timer]:
+        """The heap that holds the earliest timer; empty if there is none."""
+        while self._horizon is not None and (not self._lasting or self._lasting[0] > self._horizon):
             window = self._load(self._horizon, WINDOW)
             for timer in window:
-                heapq.heappush(self._heap, timer)
+                heapq.heappush(self._lasting, timer)
             self._horizon = window[-1] if len(window) == WINDOW else None
+        if self._retries and (not self._lasting or self._retries[0] < self._lasting[0]):
+            return self._retries
+        return self._lasting
 
     def _spill(self) -> None:
         """Leave the far timers to the disk, where they are anyway."""
-        ordered = sorted(self._heap)
-        self._horizon = [timer for timer in ordered if timer[2] >= START][WINDOW]
-        self._heap = [timer for timer in ordered if timer <= self._horizon or timer[2] < START]
+        self._lasting = heapq.nsmallest(WINDOW, self._lasting)
+        self._horizon = self._lasting[-1]

@@ -5,10 +5,10 @@ Source of facts: service protocol, section "Discovery manifest".
 """
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from perdure.errors import DeploymentRejected
 from perdure.protocol.versions import VERSION_MAX, VERSION_MIN, negotiate
@@ -19,6 +19,7 @@ MANIFEST_VERSION_MAX = 4
 ProtocolMode = Literal["BIDI_STREAM", "REQUEST_RESPONSE"]
 ServiceType = Literal["SERVICE", "VIRTUAL_OBJECT", "WORKFLOW"]
 HandlerType = Literal["WORKFLOW", "EXCLUSIVE", "SHARED"]
+Milliseconds = Annotated[int, Meta(ge=0)]
 
 _NAME = r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*"
 _HANDLER_NAME = r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*"
@@ -42,16 +43,16 @@ class Options(_Camel, frozen=True, kw_only=True):
 
     documentation: str | None = None
     metadata: dict[str, str] | None = None
-    inactivity_timeout: int | None = None
-    abort_timeout: int | None = None
-    journal_retention: int | None = None
-    idempotency_retention: int | None = None
+    inactivity_timeout: Milliseconds | None = None
+    abort_timeout: Milliseconds | None = None
+    journal_retention: Milliseconds | None = None
+    idempotency_retention: Milliseconds | None = None
     enable_lazy_state: bool | None = None
     ingress_private: bool | None = None
-    retry_policy_initial_interval: int | None = None
-    retry_policy_max_interval: int | None = None
-    retry_policy_max_attempts: int | None = None
-    retry_policy_exponentiation_factor: float | None = None
+    retry_policy_initial_interval: Milliseconds | None = None
+    retry_policy_max_interval: Milliseconds | None = None
+    retry_policy_max_attempts: Annotated[int, Meta(ge=1)] | None = None
+    retry_policy_exponentiation_factor: Annotated[float, Meta(gt=0)] | None = None
     retry_policy_on_max_attempts: Literal["PAUSE", "KILL"] | None = None
 
 
@@ -60,7 +61,7 @@ class HandlerManifest(Options, frozen=True, kw_only=True):
     ty: HandlerType | None = None
     input: Payload | None = None
     output: Payload | None = None
-    workflow_completion_retention: int | None = None
+    workflow_completion_retention: Milliseconds | None = None
 
 
 class ServiceManifest(Options, frozen=True, kw_only=True):

@@ -21,8 +21,8 @@ _STDLIB = sysconfig.get_path("stdlib") + os.sep
 _SHOWN_BYTES_MAX = 120
 
 _ADVICE = (
-    "If the handler was changed, put it back as it was and resume the invocation, or cancel it. A change that is served\n"
-    "and registered at an address of its own leaves what is in flight to the old code.\n"
+    "If the handler was changed, put it back as it was and resume the invocation, or cancel it. A change that is\n"
+    "served and registered at an address of its own leaves what is in flight to the old code.\n"
     "If not, it depends on something that differs from run to run (time, random, I/O): wrap that in ctx.run."
 )
 

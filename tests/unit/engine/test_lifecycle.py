@@ -50,6 +50,12 @@ def test_delays_grow_to_their_limit_and_stay(failures: int, factor: float, initi
     assert 0 <= delay <= following <= limit
 
 
+@pytest.mark.parametrize(("initial", "expected"), [(0, 0), (1, 60_000)])
+def test_a_factor_that_leaves_all_bounds_gives_the_limit(initial: int, expected: int) -> None:
+    policy = RetryPolicy(initial_interval_ms=initial, factor=1e200, max_attempts=None)
+    assert next_delay_ms(policy, 5) == expected
+
+
 def test_the_attempts_of_a_policy_include_the_first() -> None:
     policy = RetryPolicy(initial_interval_ms=100, max_attempts=3)
     assert [next_delay_ms(policy, failures) for failures in (1, 2, 3)] == [100, 200, None]

@@ -270,6 +270,25 @@ class TestKeys:
         table.submit("Counter/ada/add")
         assert [start.number for start in starts(table.commit())] == [holder.number + 1]
 
+    def test_a_delayed_one_queues_when_its_time_has_come_and_keeps_its_place_after_a_crash(self, table: Table) -> None:
+        table.submit("Counter/ada/add", execute_at_ms=START_MS + 10, wants_outcome=False)  # arrives first: number 1
+        table.commit()
+        table.begin("Counter/ada/add")
+        table.submit("Counter/ada/add")
+        table.now_ms += 10
+        table.apply(TimersDue())
+        table.commit()
+        reborn = table.crash()
+        order: list[int] = []
+        effects = reborn.commit()
+        while starts(effects):
+            invocation = reborn.run_one(effects)
+            order.append(invocation.number)
+            end(reborn, invocation)
+            effects = reborn.commit()
+        assert order == [2, 3, 1]
+        reborn.database.close()
+
     def test_a_pending_invocation_that_is_cancelled_leaves_the_queue(self, table: Table) -> None:
         holder = table.begin("Counter/ada/add")
         request = table.submit("Counter/ada/add")
@@ -382,6 +401,23 @@ class TestSignals:
                 table.say(other, pb.CompleteAwakeableCommandMessage(awakeable_id=id, value=value))
             (start,) = starts(table.commit())
             assert start.number == waiting.number
+
+    def test_an_awakeable_is_completed_once(self, table: Table) -> None:
+        waiting = table.begin("Greeter/greet")
+        table.say(waiting, suspension(5))
+        table.commit()
+        for value in (b"1", b"2"):
+            table.apply(SignalSent(0, waiting.id, 17, value))  # both in one batch
+        table.commit()
+        table.apply(SignalSent(0, waiting.id, 17, b"3"))
+        table.commit()
+        running = table.begin("Greeter/greet")
+        for value in (b"1", b"2"):
+            table.apply(SignalSent(0, running.id, 17, value))
+        table.commit()
+        for invocation in (waiting, running):
+            signals = [entry.message for entry in table.reader.journal(invocation.number)[1:]]
+            assert signals == [pb.NotificationMessage(signal_id=17, value=pb.Value(content=b"1"))]
 
     def test_a_cancel_reaches_the_running_the_suspended_and_the_backing_off(self, table: Table) -> None:
         running = table.begin("Greeter/greet")
@@ -530,7 +566,22 @@ class TestPeersThatBreakTheProtocol:
             (pb.SuspensionMessage(awaiting_on=pb.Future(combinator_type=pb.ALL_COMPLETED)),),
             (pb.OutputCommandMessage(),),
             (output(), output()),
-            (pb.ProposeRunCompletionMessage(result_completion_id=1),),
+            (output(), pb.RunCommandMessage(result_completion_id=1)),
+            (pb.RunCommandMessage(result_completion_id=1), pb.ProposeRunCompletionMessage(result_completion_id=1)),
+            (pb.ProposeRunCompletionMessage(result_completion_id=99, value=b"7"),),
+            (
+                pb.SleepCommandMessage(result_completion_id=1),
+                pb.ProposeRunCompletionMessage(result_completion_id=1, value=b"7"),
+            ),
+            (pb.SleepCommandMessage(result_completion_id=1), pb.RunCommandMessage(result_completion_id=1)),
+            (
+                pb.CallCommandMessage(
+                    service_name="Greeter",
+                    handler_name="greet",
+                    invocation_id_notification_idx=1,
+                    result_completion_id=1,
+                ),
+            ),
             (pb.GetPromiseCommandMessage(key="p", result_completion_id=1),),
             (pb.AttachInvocationCommandMessage(result_completion_id=1),),
             (pb.AttachInvocationCommandMessage(result_completion_id=1, invocation_id="inv_nonsense"),),
@@ -572,6 +623,13 @@ class TestOperators:
         assert {stop.number for stop in stops(effects)} == {caller.number, called.number}
         table.apply(KillRequested(10, caller.id))
         assert isinstance(responses(table.commit())[10], Conflict)
+
+    def test_who_waited_and_went_away_is_forgotten(self, table: Table) -> None:
+        invocation = table.begin("Greeter/greet")
+        table.apply(AttachRequested(7, invocation.id))
+        table.ledger.forget_request(7)
+        end(table, invocation)
+        assert responses(table.commit()).keys() == {1}
 
     def test_attach_waits_and_finds_what_has_ended(self, table: Table) -> None:
         invocation = table.begin("Greeter/greet")

@@ -56,6 +56,15 @@ def test_retries_are_in_memory_only_and_fire_too() -> None:
     assert timers.next_due_ms() is None
 
 
+def test_any_number_of_retries_is_kept() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WINDOW", 10)
+        timers = Timers(Disk().load)
+        for number in range(100):
+            timers.add((number, number, -1))
+        assert [timers.pop_due(1_000) for _ in range(100)] == [(number, number, -1) for number in range(100)]
+
+
 def test_many_far_timers_stay_on_disk() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "WINDOW", 10)

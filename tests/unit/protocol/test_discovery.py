@@ -274,3 +274,21 @@ TYPESCRIPT_1_17 = """
 @pytest.mark.parametrize("captured", [PYTHON_1_3, TYPESCRIPT_1_17], ids=["python", "typescript"])
 def test_the_official_manifests_are_read_and_written_alike(captured: str) -> None:
     assert json.loads(encode_manifest(decode_manifest(V4, captured.encode()), 4)) == json.loads(captured)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        '"retryPolicyExponentiationFactor":0',
+        '"retryPolicyInitialInterval":-1',
+        '"retryPolicyMaxAttempts":0',
+        '"inactivityTimeout":-5',
+    ],
+)
+def test_options_that_make_no_sense_are_refused_with_their_place(option: str) -> None:
+    body = (
+        '{"protocolMode":"BIDI_STREAM","minProtocolVersion":5,"maxProtocolVersion":7,'
+        f'"services":[{{"name":"A","ty":"SERVICE",{option},"handlers":[{{"name":"h"}}]}}]}}'
+    )
+    with pytest.raises(DeploymentRejected, match=option.split('"')[1]):
+        decode_manifest(content_type(4), body.encode())

@@ -16,8 +16,6 @@ def on_output(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> Non
     assert isinstance(command, pb.OutputCommandMessage)
     if command.WhichOneof("result") is None:
         raise RemoteProtocolError("an output has neither value nor failure")
-    if invocation.output is not None:
-        raise RemoteProtocolError("a second output in one invocation")
     ledger.append(invocation, envelope)
     invocation.output = command
 
@@ -27,7 +25,7 @@ def on_end(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     if invocation.output is None:
         raise RemoteProtocolError("the service ended the invocation without an output")
     invocation.attempt = 0
-    invocation.known.clear()
+    invocation.forget_replay()
     ledger.complete(invocation, invocation.output)
 
 
@@ -43,7 +41,7 @@ def on_suspension(ledger: Ledger, invocation: Invocation, envelope: Envelope) ->
         ledger.touch(invocation)
     else:
         ledger.make_ready(invocation, Step.RESUMED)
-    invocation.known.clear()
+    invocation.forget_replay()
 
 
 def on_error(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:

@@ -2,6 +2,7 @@
 
 from perdure.engine.invocation import Invocation
 from perdure.engine.ledger import Ledger
+from perdure.engine.replay import check_run_completion
 from perdure.errors import RemoteProtocolError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
@@ -20,8 +21,7 @@ def on_propose_run_completion(ledger: Ledger, invocation: Invocation, envelope: 
     proposal = envelope.message
     assert isinstance(proposal, pb.ProposeRunCompletionMessage)
     completion_id = proposal.result_completion_id
-    if completion_id in invocation.known:
-        raise RemoteProtocolError(f"the run with completion {completion_id} was completed before")
+    check_run_completion(invocation, completion_id)
     notification = pb.NotificationMessage(completion_id=completion_id)
     match proposal.WhichOneof("result"):
         case "value":

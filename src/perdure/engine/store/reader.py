@@ -21,6 +21,7 @@ _INVOCATION = f"""
            (select coalesce(max(idx) + 1, 0) from journal where journal.invocation = invocation.number)
     from invocation
 """
+_KEYED = "handler_type = 'EXCLUSIVE' and status in ('pending', 'ready', 'suspended', 'paused')"
 _WAITERS = json.Decoder(list[Waiter])
 _LAST_FAILURE = json.Decoder(LastFailure)
 
@@ -43,6 +44,11 @@ class Reader:
         row = self._execute("select max(number) from invocation").fetchone()
         return row[0] or 0 if row is not None else 0
 
+    def last_place(self) -> int:
+        """The last place that was given in any key's queue, of those that are still in one."""
+        row = self._execute(f"select max(place) from invocation indexed by invocation_keyed where {_KEYED}").fetchone()
+        return row[0] or 0 if row is not None else 0
+
     def ready(self) -> list[int]:
         """All invocations that were running or about to, in order of arrival: what recovery starts again."""
         return [
@@ -60,8 +66,8 @@ class Reader:
     def queue(self, key: Key) -> Queue:
         """Who holds a key and who waits for it."""
         rows = self._execute(
-            "select number, status from invocation indexed by invocation_keyed where service = ? and key = ?"
-            " and handler_type = 'EXCLUSIVE' and status in ('pending', 'ready', 'suspended', 'paused') order by number",
+            "select number, status from invocation indexed by invocation_keyed"
+            f" where service = ? and key = ? and {_KEYED} order by place",
             key,
         ).fetchall()
         holder = next((number for number, status in rows if status != Status.PENDING), None)
@@ -124,6 +130,7 @@ def _invocation(row: tuple[Any, ...]) -> Invocation:
         modified_at,
         completed_at,
         execute_at,
+        place,
         idempotency_key,
         caller_id,
         deployment_id,
@@ -145,6 +152,7 @@ def _invocation(row: tuple[Any, ...]) -> Invocation:
         modified_at_ms=modified_at,
         completed_at_ms=completed_at,
         execute_at_ms=execute_at,
+        place=place,
         idempotency_key=idempotency_key,
         caller_id=caller_id,
         deployment_id=deployment_id,

@@ -14,6 +14,7 @@ create table invocation (
     modified_at       integer not null,
     completed_at      integer,
     execute_at        integer not null,
+    place             integer not null,  -- its place among those that wait for its key
     idempotency_key   text,
     caller_id         text,
     deployment_id     text,
@@ -26,7 +27,7 @@ create table invocation (
 
 -- What recovery asks for, and who holds a key or waits for it: small, since completed invocations leave them.
 create index invocation_ready on invocation (number) where status = 'ready';
-create index invocation_keyed on invocation (service, key, number)
+create index invocation_keyed on invocation (service, key, place)
     where handler_type = 'EXCLUSIVE' and status in ('pending', 'ready', 'suspended', 'paused');
 
 create table journal (

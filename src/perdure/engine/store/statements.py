@@ -28,6 +28,7 @@ INVOCATION_COLUMNS = (
     "modified_at",
     "completed_at",
     "execute_at",
+    "place",
     "idempotency_key",
     "caller_id",
     "deployment_id",
@@ -38,7 +39,16 @@ INVOCATION_COLUMNS = (
     "last_failure",
 )
 # What never changes after the row was made is left alone, and with it the indexes over it.
-_CHANGING = ("status", "modified_at", "completed_at", "deployment_id", "protocol_version", "awaiting", "waiters")
+_CHANGING = (
+    "place",
+    "status",
+    "modified_at",
+    "completed_at",
+    "deployment_id",
+    "protocol_version",
+    "awaiting",
+    "waiters",
+)
 _SET = ", ".join(f"{name} = excluded.{name}" for name in (*_CHANGING, "output", "last_failure"))
 
 STATEMENTS: dict[str, Statement] = {
