@@ -1,5 +1,6 @@
 """Deployments at work: registered by their address, reached by their transport."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,6 +27,9 @@ class Deployments:
         self._registry = registry
         self._clock = clock
         self._transports: dict[DeploymentId, Transport] = {}
+        # One registration after the other, each to its commit: a plan counts on the registry as it is, and what is
+        # said to exist already must be on disk.
+        self._admission = asyncio.Lock()
 
     def transport_of(self, deployment_id: DeploymentId) -> Transport:
         """The way to a deployment, made when it is first needed.
@@ -66,6 +70,10 @@ class Deployments:
         transport = HttpTransport(uri, use_http_11=use_http_11, additional_headers=additional_headers)
         try:
             manifest = await transport.discover()
+        finally:
+            await transport.close()
+        outdated = None
+        async with self._admission:
             registration = self._registry.plan(
                 uri,
                 manifest,
@@ -78,13 +86,11 @@ class Deployments:
                 metadata=metadata,
                 sdk_version=transport.sdk_version,
             )
-        finally:
-            await transport.close()
-        if registration.changed and not dry_run:
-            outdated = self._transports.pop(registration.deployment.id, None)
-            await self._serve(ask, registration)
-            if outdated is not None:
-                await outdated.close()
+            if registration.changed and not dry_run:
+                outdated = self._transports.pop(registration.deployment.id, None)
+                await self._serve(ask, registration)
+        if outdated is not None:
+            await outdated.close()
         return registration
 
     async def register_embedded(
