@@ -73,11 +73,12 @@ class Engine:
         transport = InProcessTransport(self.endpoint.manifest(), self.endpoint.open_attempt)
         async with AsyncExitStack() as stack:
             stack.enter_context(LoopWatchdog())
-            await self._core.start(embedded=transport if self.endpoint.services else None)
             if self._http_config is not None:
                 self._http = HttpServer(self._core, self._http_config)
+                self._http.bind()  # a busy port is to be known before handlers run
                 # Entered first, left last: while the engine stops, the ingress says so to whoever asks.
                 stack.push_async_callback(self._http.stop, 1.0)
+            await self._core.start(embedded=transport if self.endpoint.services else None)
             stack.push_async_callback(self._core.stop, GRACE_S)
             if self._http is not None:
                 await self._http.start()

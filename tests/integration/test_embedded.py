@@ -1,5 +1,7 @@
 """`perdure.Engine`: the engine held by a program of one's own."""
 
+import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -40,6 +42,12 @@ async def twice(ctx: perdure.Context, name: str) -> str:
     first = await ctx.run_typed("step", step)
     await ctx.sleep(timedelta(milliseconds=300))
     return first + first
+
+
+@greeter.handler()
+async def hang(ctx: perdure.Context) -> None:
+    runs.append("hang")
+    await asyncio.Event().wait()
 
 
 counter = perdure.VirtualObject("Counter")
@@ -115,4 +123,33 @@ async def test_it_serves_over_http_when_asked(tmp_path: Path) -> None:
             async with perdure.Engine(http=ServerConfig(ingress_port=0, admin_port=taken), data_dir=tmp_path / "b"):
                 pass
     async with perdure.Engine(data_dir=tmp_path / "b"):  # what failed to start left the store free
+        pass
+
+
+async def test_a_port_in_use_is_told_before_any_handler_runs(
+    tmp_path: Path, wait_until: Callable[..., Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as soon:
+        soon.setattr("perdure.embedded.GRACE_S", 0.1)
+        async with perdure.Engine([greeter], data_dir=tmp_path) as engine:
+            await engine.send(hang)
+            await wait_until(lambda: "hang" in runs, "the handler runs")
+    began = runs.count("hang")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        http = ServerConfig(ingress_port=0, admin_port=taken.getsockname()[1])
+        async with asyncio.timeout(5):
+            with pytest.raises(PortUnavailable):
+                async with perdure.Engine([greeter], data_dir=tmp_path, http=http):
+                    pass
+    assert runs.count("hang") == began
+
+
+async def test_a_store_in_use_leaves_the_ports_free(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        http = ServerConfig(ingress_port=one.getsockname()[1], admin_port=other.getsockname()[1])
+    async with perdure.Engine(data_dir=tmp_path):
+        with pytest.raises(StoreLocked):
+            async with perdure.Engine(data_dir=tmp_path, http=http):
+                pass
+    async with perdure.Engine(data_dir=tmp_path, http=http):
         pass

@@ -37,14 +37,15 @@ class HttpServer:
     def __init__(self, engine: Engine, config: ServerConfig | None = None) -> None:
         self._engine = engine
         self._config = config or ServerConfig()
+        self._bound: list[socket.socket] = []
         self._servers: list[_Server] = []
         self._serving: list[asyncio.Task[None]] = []
         self.ingress_url = ""
-        """Known once started, as is `admin_url`."""
+        """Known once bound, as is `admin_url`."""
         self.admin_url = ""
 
-    async def start(self) -> None:
-        """Returns once both ports answer.
+    def bind(self) -> None:
+        """Takes both ports, before anything is begun that a busy one would be in the way of; `stop` leaves them.
 
         Raises:
             PortUnavailable: one of them cannot be bound; nothing is left open.
@@ -57,16 +58,27 @@ class HttpServer:
             ingress_socket.close()
             raise
         self.ingress_url, self.admin_url = url_of(ingress_socket), url_of(admin_socket)
+        self._bound = [ingress_socket, admin_socket]
+
+    async def start(self) -> None:
+        """Returns once both ports answer. Raises like `bind`, which it does itself where that was not done."""
+        if not self._bound:
+            self.bind()
+        ingress_socket, admin_socket = self._bound
         self._servers = [
             _Server(Ingress(self._engine), ingress_socket),
             _Server(admin_app(self._engine, ingress_url=self.ingress_url), admin_socket),
         ]
+        self._bound = []  # they are closed by their servers from here on
         self._serving = [asyncio.create_task(server.serve()) for server in self._servers]
         for server in self._servers:
             await server.listening.wait()
 
     async def stop(self, grace_s: float = 10.0) -> None:
         """Accepts nothing new, waits for the answers that are due, then gives those who still wait a 503."""
+        for unused in self._bound:
+            unused.close()
+        self._bound = []
         if not self._serving:
             return
         for server in self._servers:
