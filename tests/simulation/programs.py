@@ -31,7 +31,18 @@ def draw(random: random.Random, depth: int = 0, *, in_object: bool = False) -> l
         if in_object:
             kinds += ["count", "count"]
         elif depth < DEPTH_MAX:
-            kinds += ["call", "send", "object", "gather", "awakeable", "workflow", "terminal", "cancel", "attach"]
+            kinds += [
+                "call",
+                "send",
+                "object",
+                "gather",
+                "awakeable",
+                "workflow",
+                "terminal",
+                "cancel",
+                "attach",
+                "later",
+            ]
         kind = random.choice(kinds)
         value = random.randint(0, 999)
         below = draw(random, depth + 1) if kind in ("call", "send", "terminal", "workflow") else []
@@ -50,6 +61,10 @@ def draw(random: random.Random, depth: int = 0, *, in_object: bool = False) -> l
                 steps.append([kind, below])
             case "object":
                 steps.append([kind, random.choice(KEYS), draw(random, depth + 1, in_object=True)])
+            case "later":
+                steps.append(
+                    [kind, random.choice(KEYS), draw(random, depth + 1, in_object=True), random.choice([0, 30])]
+                )
             case "gather":
                 steps.append([kind, [draw(random, depth + 1) for _ in range(random.randint(2, 3))]])
             case "awakeable":
@@ -70,7 +85,7 @@ def expected(program: list[Step]) -> list[Any]:
                 results.append(value)
             case ["failing", value]:
                 results.append(f"failed {value}")
-            case ["sleep", *_] | ["send", *_] | ["uuid", *_]:
+            case ["sleep", *_] | ["send", *_] | ["uuid", *_] | ["later", *_]:
                 results.append(None)
             case ["cancel", _]:
                 results.append("terminal 409")
@@ -101,7 +116,7 @@ def counts(program: list[Step], key: str | None = None) -> Counter[str]:
             case ["count", value]:
                 assert key is not None
                 total[key] += value
-            case ["object", object_key, below]:
+            case ["object", object_key, below] | ["later", object_key, below, _]:
                 total += counts(below, object_key)
             case ["call" | "send" | "terminal", below] | ["workflow", _, _, below]:
                 total += counts(below)
@@ -152,6 +167,7 @@ class Agents:
             id, value, delay_ms = what
             await ctx.sleep(timedelta(milliseconds=delay_ms))
             ctx.resolve_awakeable(id, value)
+            ctx.resolve_awakeable(id, value + 1)  # too late: the first counts
 
         @counter.handler("run")
         async def run_counter(ctx: ObjectContext, program: list[Any]) -> list[Any]:
@@ -231,6 +247,8 @@ class Agents:
             case ["attach", value]:
                 sent = ctx.service_send(self.run_node, [["run", value]])
                 return (await ctx.attach_invocation(await sent.invocation_id(), type_hint=list[int]))[0]
+            case ["later", key, below, delay_ms]:
+                ctx.object_send(self.run_counter, key, below, send_delay=timedelta(milliseconds=delay_ms))
             case ["object", key, below]:
                 return await ctx.object_call(self.run_counter, key, below)
             case ["workflow", key, value, below]:
