@@ -166,12 +166,13 @@ class Machine:
             raise RemoteProtocolError("a notification came without its id or its result")
         if kind == _COMPLETION_ID:
             handle: Handle = notification.completion_id
+        else:
+            handle = -notification.signal_id if kind == _SIGNAL_ID else notification.signal_name
+        if isinstance(handle, int) and handle != CANCEL:  # the others may come any number of times
             if handle in self._seen:
                 return
             self._seen.add(handle)
             self._proposed.pop(handle, None)
-        else:
-            handle = -notification.signal_id if kind == _SIGNAL_ID else notification.signal_name
         self._pending.append((handle, notification))
 
     def _acknowledged(self, ack: pb.ProposeRunCompletionAckMessage) -> None:

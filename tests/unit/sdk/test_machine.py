@@ -70,6 +70,13 @@ def test_a_completion_that_comes_twice_is_seen_once() -> None:
     assert [made.reveal(), made.reveal()] == [1, None]
 
 
+def test_an_awakeable_that_is_completed_twice_keeps_its_first_value() -> None:
+    made, _ = machine(signal(17, b"first"), signal(17, b"second"), signal(18, b"other"))
+    made.receive(signal(17, b"third"))
+    assert [made.reveal(), made.reveal(), made.reveal()] == [-17, -18, None]
+    assert made.take(-17).value.content == b"first"
+
+
 def test_signals_of_one_name_are_taken_one_after_the_other() -> None:
     made, _ = machine(signal("go", b"1"), signal("stop", b"x"), signal("go", b"2"), signal("go", b"3"))
     while made.reveal() is not None:
