@@ -108,7 +108,7 @@ _PAYLOADS: list[tuple[type[Message], str | None, str]] = [
 def _canonical(payload: bytes) -> bytes:
     try:
         return msgspec.json.encode(msgspec.json.decode(payload), order="sorted")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):  # bytes that are no JSON, or none that can be read
         return payload
 
 

@@ -161,3 +161,12 @@ async def test_json_that_is_only_written_differently_is_no_mismatch() -> None:
     spaced.parameter = b'{"b": [2], "a": 1}'
     engine.journal.append(envelope(spaced))
     assert (await engine.run()).HasField("value")
+
+
+@pytest.mark.parametrize("payload", [b'"\xff"', b"[" * 100_000, b"{"], ids=["no_utf8", "too_deep", "no_json"])
+async def test_a_payload_that_is_no_json_is_compared_as_bytes(payload: bytes) -> None:
+    async def calls(ctx: Context) -> None:
+        await ctx.generic_call("A", "run", payload)
+
+    error = await mismatch(calls, CALL)
+    assert "they differ in:   parameter: 1 in the journal" in error.message
