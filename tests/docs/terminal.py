@@ -24,7 +24,7 @@ DEFAULT_PORTS = {"up": (("--ingress-port", "8080"), ("--admin-port", "9070")), "
 _PORT = re.compile(r"(?<=:)(8080|9070|908\d)\b")
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
 _SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)")
-_KILL = re.compile(r"pkill -9 -f 'perdure (up|serve)'")
+_KILL = re.compile(r"pkill -9 -f 'perdure (up|serve)(?: [\w:]+)?'")
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ import pyqwest
 
 from perdure.errors import NotInHandler, RetryableError, TerminalError
 from perdure.llm.chat import Completion, Message, Reply
+from perdure.llm.weights import ModelUnavailable
 from perdure.sdk.capabilities.runs import run_key
 
 MODEL_DEFAULT = "gpt-4o-mini"
@@ -48,9 +49,13 @@ async def llm_call(messages: str | Sequence[Message], tools: Sequence[dict[str, 
 
     Raises:
         RetryableError: the endpoint is not there, is overloaded or failed; asking again may help.
-        TerminalError: it refuses this request for good.
+        TerminalError: it refuses this request for good, or no endpoint is named and the small model is not installed.
     """
-    return await ask(await model_endpoint(), messages, tools)
+    try:
+        endpoint = await model_endpoint()
+    except ModelUnavailable as error:
+        raise TerminalError(str(error), status_code=503) from error
+    return await ask(endpoint, messages, tools)
 
 
 async def ask(

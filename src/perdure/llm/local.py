@@ -38,7 +38,7 @@ class LocalModel:
             xllamacpp: Any = importlib.import_module("xllamacpp")
         except ImportError as error:
             raise ModelUnavailable(
-                "the embedded model needs the extra local-llm: pip install 'perdure[local-llm]'; "
+                "the embedded model needs the extra local-llm: `pip install xllamacpp`; "
                 "or set OPENAI_BASE_URL or OPENAI_API_KEY to use another model"
             ) from error
         parameters = xllamacpp.CommonParams()

@@ -183,6 +183,17 @@ class TestCalls:
             MessageType.CALL_COMPLETION,
         ]
 
+    def test_an_object_that_calls_itself_at_its_own_key_is_told_instead_of_waiting_for_ever(self, table: Table) -> None:
+        caller = table.begin("Counter/ada/add")
+        table.say(caller, self.call("Counter", "add", key="ada"))
+        effects = table.commit()
+        assert starts(effects) == []
+        (_, result) = notifications(effects)
+        assert result.message.failure.code == 508  # type: ignore[attr-defined]
+        table.submit("Counter/ada/add")
+        end(table, caller)
+        assert len(starts(table.commit())) == 1
+
     def test_a_delayed_send_starts_at_its_time(self, table: Table) -> None:
         caller = table.begin("Greeter/greet")
         table.say(

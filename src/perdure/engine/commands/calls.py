@@ -10,6 +10,8 @@ from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
 
+LOOP_DETECTED = 508
+
 
 def on_call(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     """Begin the callee, or join the one that has this idempotency key, and answer when it ends."""
@@ -17,6 +19,10 @@ def on_call(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     assert isinstance(command, pb.CallCommandMessage)
     resolved, callee, is_new = _callee(ledger, invocation, envelope, command, 0)
     waiter = Waiter(invocation.number, command.result_completion_id, MessageType.CALL_COMPLETION)
+    if callee.status is Status.PENDING and invocation.exclusive and callee.object_key == invocation.object_key:
+        # The callee waits for the key, the caller holds it and would wait for the callee: neither would ever go on.
+        message = f"{callee.target} waits for its key, which {invocation.target} holds and would wait for it with"
+        ledger.fail(callee, LOOP_DETECTED, message)
     if resolved.handler_type == "WORKFLOW" and not is_new:
         refusal = runs_once(callee.target)
         failure = pb.Failure(code=refusal.code, message=refusal.message)
