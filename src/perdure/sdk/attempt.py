@@ -30,7 +30,6 @@ from perdure.sdk.context import (
 from perdure.sdk.definition import HandlerDefinition
 from perdure.sdk.machine import Machine, Phase, Result
 from perdure.sdk.progress import Progress, run_key_var
-from perdure.sdk.tasks import start_handler
 from perdure.sdk.threads import in_handler_thread
 from perdure.transport.connection import InvokeRequest, Sender
 
@@ -129,7 +128,7 @@ class Attempt:
     # The handler
 
     def _begin(self) -> None:
-        self._task = self._progress.main = start_handler(self._loop, self._run(), self._progress.several)
+        self._task = self._progress.tasks.start_main(self._loop, self._run())
 
     async def _run(self) -> None:
         handler = self._handler

@@ -3,9 +3,9 @@
 It upholds R1 (see `machine`): `_advance` reveals a notification only when user code waits.
 
 - One coroutine that waits is blocked for sure, so the next notification follows at once.
-- Once the handler has started tasks of its own, nobody can know whether one of them is still on its way to its next
-  command. Then all is held to be blocked when the loop has turned `SETTLE_TURNS` times with no command issued and no
-  wait begun.
+- Once the handler has started tasks of its own, one of them may still be on its way to its next command. Then all is
+  held to be blocked when the loop has turned `SETTLE_TURNS` times with no command issued, no wait begun, no task
+  started or ended, and none seen that would go on by itself.
 
 Also here, as they need to know that all user code waits: suspension, the hint of what is awaited, the mismatch of code
 that waits where its journal goes on.
@@ -31,10 +31,14 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.journal import JournalMismatch
 from perdure.sdk.machine import CANCEL, Handle, Machine, Phase, Result
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
-from perdure.sdk.tasks import start
+from perdure.sdk.tasks import HandlerTasks, start
 
 SETTLE_TURNS: Final = 16
-"""More than any wake-up of one task by another takes; each turn costs about a microsecond."""
+"""More than any wake-up of one task by another takes, such as by the callbacks that make up `asyncio.gather`; each turn
+costs about a microsecond."""
+
+BUSY_TURNS_MAX: Final = 10_000
+"""For how long a task that always goes on by itself, as one that polls with `asyncio.sleep(0)`, holds up the others."""
 
 CANCELLED: Final = 409
 
@@ -87,24 +91,23 @@ class Progress:
     """What user code is attached to. `on_end` is called once, when the attempt has ended from in here."""
 
     __slots__ = (
+        "_busy_turns",
         "_idle_turns",
         "_loop",
         "_loop_thread",
-        "_many",
         "_on_end",
         "_runs",
         "_told",
         "_waiters",
         "ended",
         "machine",
-        "main",
+        "tasks",
         "thread",
     )
 
     def __init__(self, machine: Machine, loop: AbstractEventLoop, on_end: Callable[[], None]) -> None:
         self.machine = machine
-        self.main: asyncio.Task[Any] | None = None
-        """The handler's own task."""
+        self.tasks = HandlerTasks(self._stirred)
         self.thread: int | None = None
         """The worker thread that a plain `def` handler runs in."""
         self.ended: type[SdkInternalBaseException] | None = None
@@ -113,8 +116,8 @@ class Progress:
         self._loop_thread = threading.get_ident()
         self._on_end = on_end
         self._waiters: list[Waiter] = []
-        self._many = False
         self._idle_turns = 0  # turns of the loop left until all is held to be blocked; 0: no count is running
+        self._busy_turns = 0  # turns since that count began in which a task went on by itself
         self._runs: dict[int, asyncio.Task[None]] = {}
         self._told = False  # whether the engine was told what is awaited since the last wait began
 
@@ -139,8 +142,7 @@ class Progress:
     def _do(self, operation: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if self.ended is not None:
             raise self.ended("the attempt has ended; let this exception pass")
-        if self._idle_turns:
-            self._idle_turns = SETTLE_TURNS
+        self._stirred()
         try:
             return operation(*args, **kwargs)
         except JournalMismatch as mismatch:
@@ -166,6 +168,8 @@ class Progress:
         try:
             yield from future
         finally:
+            if waiter.task is not None:
+                self.tasks.goes_on(waiter.task)
             if waiter in self._waiters:  # cancelled from outside
                 self._waiters.remove(waiter)
 
@@ -177,10 +181,6 @@ class Progress:
         self.do(self._begin_wait, combinator, handles, future)
         future.result()
 
-    def several(self) -> None:
-        """More than one piece of user code is on its way from now on."""
-        self._many = True
-
     def _begin_wait(
         self,
         combinator: "pb.CombinatorType | None",
@@ -189,15 +189,17 @@ class Progress:
     ) -> Waiter:
         task = asyncio.current_task(self._loop) if isinstance(future, asyncio.Future) else None
         waiter = Waiter(combinator, handles, future, task)
-        if self._waiters or (task is not None and task is not self.main):
-            self.several()
+        if task is not None:
+            self.tasks.waits(task)
+        if self._waiters:
+            self.tasks.several = True
         ready = self.machine.ready  # in a thread, it may have come between asking and waiting
         if any(waiter.notice(handle) for handle in list(waiter.missing) if handle in ready):
             waiter.wake()
             return waiter
         self._waiters.append(waiter)
         self._told = False
-        if self._many:
+        if self.tasks.several:
             self._settle(SETTLE_TURNS)
         else:
             self._advance()
@@ -211,7 +213,7 @@ class Progress:
         """The machine took in a message: lets waiting code see it, if it is time."""
         if not self._waiters:
             return
-        if self._many:
+        if self.tasks.several:
             self._settle(self._idle_turns or 1)
         else:
             self._advance()
@@ -222,16 +224,25 @@ class Progress:
         """Holds all to be blocked after some turns of the loop, unless user code does something."""
         running = self._idle_turns > 0
         self._idle_turns = turns
+        self._busy_turns = 0
         if not running:
             self._loop.call_soon(self._turn)
 
+    def _stirred(self) -> None:
+        """User code does something: a running count begins anew."""
+        if self._idle_turns:
+            self._idle_turns = SETTLE_TURNS
+
     def _turn(self) -> None:
         self._idle_turns -= 1
+        if self.tasks.several and self._busy_turns < BUSY_TURNS_MAX and self.tasks.on_its_way():
+            self._busy_turns += 1
+            self._idle_turns = SETTLE_TURNS
         if self._idle_turns > 0:
             self._loop.call_soon(self._turn)
             return
         self._idle_turns = 0
-        if self._many:
+        if self.tasks.several:
             self._advance()
         if self._waiters and self.ended is None and not self._idle_turns:
             self._blocked()
@@ -256,7 +267,7 @@ class Progress:
                 for waiter in woken:
                     self._waiters.remove(waiter)
                     waiter.wake()
-            if woken and self._many:
+            if woken and self.tasks.several:
                 self._settle(SETTLE_TURNS)
                 return
 
@@ -330,16 +341,15 @@ class Progress:
         if self.ended is not None:
             return
         self.ended = reason
+        self.tasks.over = True
         self._idle_turns = 0
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.wake(reason("the attempt ends here; let this exception pass"))
-            if waiter.task is not None and waiter.task is not self.main:
-                waiter.task.add_done_callback(_retrieve)
         for run in self._runs.values():
             run.cancel()
         self._runs.clear()
-        main = self.main
+        main = self.tasks.main
         hears = self.thread is not None or any(waiter.task is main for waiter in waiters)
         if main is not None and not hears and main is not asyncio.current_task(self._loop):
             # It waits for tasks of its own, which may take a while to hand the exception up, or for I/O.
@@ -352,9 +362,3 @@ class Progress:
             self._loop.call_soon(self._unwind, main, turns - 1)
         else:
             main.cancel()
-
-
-def _retrieve(task: "asyncio.Task[Any]") -> None:
-    """Keeps asyncio from reporting that nobody asked for the exception that the attempt's end gave to a task."""
-    if not task.cancelled():
-        task.exception()

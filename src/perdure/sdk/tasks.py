@@ -1,4 +1,4 @@
-"""Notices when a handler starts a task of its own: from then on, more than one piece of user code is on its way.
+"""The tasks of a handler, and whether one of them is still on its way.
 
 A task factory is the one place where asyncio lets all starts of tasks be seen: `create_task`, `gather`, `wait_for`,
 task groups. Ours passes each on to the factory that was there before, and looks only at who starts it.
@@ -11,21 +11,67 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_handlers: dict["asyncio.Task[Any]", Callable[[], None]] = {}
 _OURS = "perdure_task_factory"
 
 
-def start_handler(
-    loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T], on_start: Callable[[], None]
-) -> "asyncio.Task[T]":
-    """Starts a handler as a task; `on_start` is called when that task starts another."""
-    previous = loop.get_task_factory()
-    if not hasattr(previous, _OURS):
-        loop.set_task_factory(_factory(previous))
-    task = start(loop, coroutine)
-    _handlers[task] = on_start
-    task.add_done_callback(_handlers.pop)
-    return task
+class HandlerTasks:
+    """A handler's own task, and all that it and they start. `on_change` is told when one is started or has ended."""
+
+    __slots__ = ("_going", "_on_change", "main", "over", "several")
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self.main: asyncio.Task[Any] | None = None
+        """The handler's own task."""
+        self.several = False
+        """Whether more than one piece of user code was ever on its way."""
+        self.over = False
+        """Whether the attempt has ended, so that nobody need ask for what the tasks raise from now on."""
+        self._on_change = on_change
+        self._going: set[asyncio.Task[Any]] = set()  # those that do not wait for the journal
+
+    def start_main(self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Starts the handler."""
+        previous = loop.get_task_factory()
+        if not hasattr(previous, _OURS):
+            loop.set_task_factory(_factory(previous))
+        task = self.main = start(loop, coroutine)
+        _owners[task] = self
+        task.add_done_callback(_owners.pop)
+        self._going.add(task)
+        return task
+
+    def add(self, task: "asyncio.Task[Any]") -> None:
+        """Another task, which runs user code of this handler."""
+        self.several = True
+        self._going.add(task)
+        _owners[task] = self
+        task.add_done_callback(self._finished)
+        self._on_change()
+
+    def waits(self, task: "asyncio.Task[Any]") -> None:
+        """A task waits for the journal from now on."""
+        if task is not self.main and task not in _owners:  # started by a callback: the factory knows not for whom
+            self.add(task)
+        self._going.discard(task)
+
+    def goes_on(self, task: "asyncio.Task[Any]") -> None:
+        """A task has ceased to wait for the journal."""
+        self._going.add(task)
+
+    def on_its_way(self) -> bool:
+        """Whether one of them goes on in the loop's next turn, without any event from outside."""
+        return any(not task.done() and _goes_on(task) for task in self._going)
+
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        _owners.pop(task, None)
+        self._going.discard(task)
+        if not self.over:
+            self._on_change()
+        elif not task.cancelled():
+            task.exception()  # else asyncio would report that nobody asked for what the attempt's end raised in it
+
+
+_owners: dict["asyncio.Task[Any]", HandlerTasks] = {}
 
 
 def start(loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
@@ -33,14 +79,24 @@ def start(loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> "asynci
     return asyncio.Task(coroutine, loop=loop)
 
 
+def _goes_on(task: "asyncio.Task[Any]") -> bool:
+    # Private, but the only way to know. Tasks of a foreign factory may lack it: they are held to be blocked.
+    blocker = getattr(task, "_fut_waiter", _UNKNOWN)
+    return blocker is None or (blocker is not _UNKNOWN and blocker.done())
+
+
+_UNKNOWN: Any = object()
+
+
 def _factory(previous: Any) -> Any:  # Any: what a factory takes has grown with Python's versions
     make: Any = _task if previous is None else previous
 
     def factory(loop: AbstractEventLoop, coroutine: Any, **settings: Any) -> Any:
+        task = make(loop, coroutine, **settings)
         starter = asyncio.current_task(loop)
-        if starter in _handlers:
-            _handlers[starter]()
-        return make(loop, coroutine, **settings)
+        if starter in _owners:
+            _owners[starter].add(task)
+        return task
 
     setattr(factory, _OURS, True)
     return factory

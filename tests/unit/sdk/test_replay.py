@@ -322,3 +322,103 @@ def open_timers(engine: JournalEngine) -> list[int]:
 async def turns(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+# ---- tasks that take many turns to their next command ----
+
+
+async def chain(ctx: Context, depth: int) -> None:
+    """The end of the sleep takes a turn of the loop for each task to be heard of at the top."""
+    if depth:
+        await asyncio.create_task(chain(ctx, depth - 1))
+    else:
+        await ctx.sleep(HOUR, name="first")
+
+
+async def relay(ctx: Context, depth: int) -> None:
+    """The same by events, which tasks hand on that neither start nor end."""
+    events = [asyncio.Event() for _ in range(depth + 1)]
+    over = asyncio.Event()
+
+    async def hand_on(n: int) -> None:
+        await events[n].wait()
+        events[n + 1].set()
+        await over.wait()
+
+    tasks = [asyncio.create_task(hand_on(n)) for n in range(depth)]
+    await ctx.sleep(HOUR, name="first")
+    events[0].set()
+    await events[depth].wait()
+    over.set()
+    await asyncio.gather(*tasks)
+
+
+async def nest(ctx: Context, depth: int) -> None:
+    if depth:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(nest(ctx, depth - 1))
+    else:
+        await asyncio.gather(ctx.sleep(HOUR, name="first"))
+
+
+WAYS = {way.__name__: way for way in (chain, relay, nest)}
+
+
+@service.handler()
+async def a_long_way(ctx: Context, way: str) -> list[str]:
+    seen: list[str] = []
+
+    async def long() -> None:
+        await WAYS[way](ctx, 50)
+        seen.append("long")
+        await ctx.run_typed("long", nothing)
+
+    async def short() -> None:
+        await ctx.sleep(HOUR, name="second")
+        seen.append("short")
+        await ctx.run_typed("short", nothing)
+
+    await asyncio.gather(long(), short())
+    return seen
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_tasks_that_wake_each_other_are_waited_for_however_many_they_are(way: str) -> None:
+    body = f'"{way}"'.encode()
+    live = JournalEngine(service.handlers["a_long_way"], body, answer=answer_nothing)
+    live.begin()
+    await turns(500)
+    timers = {
+        entry.message.name: entry.message.result_completion_id
+        for entry in live.journal
+        if isinstance(entry.message, pb.SleepCommandMessage)
+    }
+    for name in ("first", "second"):
+        live.notify(completion(MessageType.SLEEP_COMPLETION, timers[name]))
+        await turns(500)
+    assert (await live.ended()).type == MessageType.END
+    again = JournalEngine(service.handlers["a_long_way"], body, answer=answer_nothing, half_closed=True)
+    for cut in range(1, len(live.journal) + 1):
+        again.journal = live.journal[:cut]
+        again.begin()
+        last = await again.ended()
+        assert last.type in (MessageType.END, MessageType.SUSPENSION), last.message
+    assert last.type == MessageType.END
+    assert [one.type for one in again.sent] == [MessageType.END]
+
+
+async def test_a_task_that_polls_for_ever_does_not_hold_up_the_others() -> None:
+    polling = Service("Polling")
+
+    @polling.handler()
+    async def polls(ctx: Context) -> str:
+        async def nap() -> str:
+            await ctx.sleep(HOUR)
+            return "slept"
+
+        task = asyncio.create_task(nap())
+        while not task.done():  # noqa: ASYNC110  the point of the test
+            await asyncio.sleep(0)
+        return task.result()
+
+    assert (await JournalEngine(polling.handlers["polls"]).run()).value.content == b'"slept"'
