@@ -55,7 +55,7 @@ class UnknownTarget(UsageError):
             hint = f"Did you mean {close[0]}?"
         elif known:
             shown = ", ".join(known[:20])
-            hint = f"What exists: {shown}{', ...' if len(known) > 20 else ''}."
+            hint = f"What exists: {shown}{' and more' if len(known) > 20 else ''}."
         else:
             hint = "Nothing is deployed yet: `perdure deployments register URL` adds a deployment."
         super().__init__(f"no {target} in any deployment. {hint}")
@@ -156,15 +156,26 @@ class EngineStopping(PerdureError):
     http_status = 503
 
 
+def text_of(value: object) -> str:
+    """`str(value)`, also of what has a broken one: what is told of an error must not be another error."""
+    if type(value) is str:
+        return value
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  the value is user code's
+        return f"<{type(value).__name__} whose str() fails>"
+
+
 class TerminalError(Exception):
     """Ends an invocation (or a run) in failure, with no retry. The caller sees message, code and metadata.
 
-    Raise it from a handler for what no retry can mend. `metadata` needs protocol version 6 or later.
+    Raise it from a handler for what no retry can mend. A message that is no text, such as the exception that was
+    caught, becomes its `str()`. `metadata` needs protocol version 6 or later.
     """
 
-    def __init__(self, message: str, status_code: int = 500, metadata: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: object, status_code: int = 500, metadata: Mapping[str, str] | None = None) -> None:
+        self.message = text_of(message)
+        super().__init__(self.message)
         self.status_code = status_code
         self.metadata: dict[str, str] | None = dict(metadata) if metadata else None
 
@@ -172,9 +183,9 @@ class TerminalError(Exception):
 class RetryableError(Exception):
     """Fails the attempt; the engine makes it again, after `retry_after` when given, else by its policy."""
 
-    def __init__(self, message: str, status_code: int = 500, retry_after: timedelta | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, message: object, status_code: int = 500, retry_after: timedelta | None = None) -> None:
+        self.message = text_of(message)
+        super().__init__(self.message)
         self.status_code = status_code
         self.retry_after = retry_after
 

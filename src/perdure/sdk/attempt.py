@@ -9,16 +9,12 @@ from typing import Any, Final
 
 from perdure.errors import (
     RemoteProtocolError,
-    RetryableError,
-    SdkInternalBaseException,
     SdkInternalException,
     TerminalError,
 )
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope
 from perdure.protocol.versions import FAILURE_METADATA
-from perdure.sdk.capabilities.capability import failure
-from perdure.sdk.capabilities.runs import error_message
 from perdure.sdk.context import (
     Context,
     ObjectContext,
@@ -28,6 +24,7 @@ from perdure.sdk.context import (
     context_var,
 )
 from perdure.sdk.definition import HandlerDefinition
+from perdure.sdk.failures import decisive, error_message, failure
 from perdure.sdk.machine import Machine, Phase, Result
 from perdure.sdk.progress import Progress, run_key_var
 from perdure.sdk.threads import in_handler_thread
@@ -145,17 +142,19 @@ class Attempt:
             else:
                 result = await self._call(context)
             self._finish(result)
-        except SdkInternalBaseException as error:
-            self._fail(error)  # only if the attempt has not ended: the exception is another attempt's, then
         except asyncio.CancelledError as error:
             if self._progress.ended is None:
-                self._fail(error)
+                self._failed(error)
                 raise
-        except Exception as error:  # noqa: BLE001  the edge to user code
+        except BaseException as error:  # the edge to user code: a SystemExit must not end the loop
+            if self._loop.is_closed():
+                raise  # the task is destroyed: there is nobody to tell
             self._failed(error)
-        except BaseException as error:
-            self._fail(error)
-            raise
+        finally:
+            if self._progress.ended is None and not self._loop.is_closed():
+                # Nothing could be said, which is a bug here; the engine must hear of the end all the same.
+                self._sender.abort()
+                self.abort()
 
     async def _call(self, context: Context) -> bytes:
         handler = self._handler
@@ -173,27 +172,20 @@ class Attempt:
         finally:
             self._progress.thread = None  # it is another handler's from now on
 
-    def _failed(self, error: Exception) -> None:
-        """Ends the attempt by what the handler raised, or what it raised it from."""
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, TerminalError):
-                metadata = cause.metadata if self._machine.version >= FAILURE_METADATA else None
-                self._finish(failure(cause.message, cause.status_code, metadata))
-                return
-            if isinstance(cause, RetryableError):
-                self._fail(cause)
-                return
-            cause = cause.__cause__
-        self._fail(error)
+    def _failed(self, error: BaseException) -> None:
+        """Ends the attempt by what the handler raised, unless it has ended."""
+        if self._progress.ended is not None:
+            return
+        decider = decisive(error)
+        if isinstance(decider, TerminalError):
+            metadata = decider.metadata if self._machine.version >= FAILURE_METADATA else None
+            self._progress.finish(failure(decider.message, decider.status_code, metadata))
+        else:
+            self._progress.fail(error_message(decider or error))
 
     def _finish(self, result: Result) -> None:
         if self._progress.ended is None:
             self._progress.finish(result)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._progress.ended is None:
-            self._progress.fail(error_message(error))
 
     def _ended(self) -> None:
         """The terminal message is out."""

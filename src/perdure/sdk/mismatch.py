@@ -78,7 +78,10 @@ def frames_within(task: "asyncio.Task[Any]") -> Iterator[tuple[str, int]]:
 
 
 def _short(file: str) -> str:
-    relative = os.path.relpath(file)
+    try:
+        relative = os.path.relpath(file)
+    except (OSError, ValueError):  # the working directory is gone, or on another drive
+        return file
     return file if relative.startswith("..") else relative
 
 

@@ -28,6 +28,7 @@ from perdure.errors import (
     UsageError,
 )
 from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.failures import error_message
 from perdure.sdk.journal import JournalMismatch
 from perdure.sdk.machine import CANCEL, Handle, Machine, Phase, Result
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
@@ -297,14 +298,23 @@ class Progress:
         self._runs[handle] = start(self._loop, self._execute(handle, execution))
 
     async def _execute(self, handle: int, execution: Execution) -> None:
-        result = await execution()
-        del self._runs[handle]
-        if self.ended is not None:
+        try:
+            outcome = await execution()
+        except BaseException as error:
+            self._executed(handle, error_message(error))
+            if isinstance(error, asyncio.CancelledError):
+                raise  # the task itself was cancelled; a SystemExit would end the loop
+        else:
+            self._executed(handle, outcome)
+
+    def _executed(self, handle: int, outcome: Result | pb.ErrorMessage) -> None:
+        self._runs.pop(handle, None)
+        if self.ended is not None or self._loop.is_closed():
             return
-        if isinstance(result, pb.ErrorMessage):
-            self.fail(result)
+        if isinstance(outcome, pb.ErrorMessage):
+            self.fail(outcome)
             return
-        self.machine.propose(handle, result)
+        self.machine.propose(handle, outcome)
         if self._waiters and self.machine.input_closed:
             self._settle(self._idle_turns or 1)
 

@@ -3,7 +3,8 @@
 from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
-from perdure.sdk.capabilities.capability import Capability, as_value, chosen, failure
+from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture
 from perdure.sdk.serde import Serde
 
@@ -26,12 +27,13 @@ class Awakeables(Capability):
     def resolve_awakeable(self, name: str, value: T, serde: Serde[T] | None = None) -> None:
         """Completes an awakeable, by its id, with a value."""
         content = chosen(serde, Any).serialize(value)
-        self._complete(pb.CompleteAwakeableCommandMessage(awakeable_id=name, value=pb.Value(content=content)))
+        self._complete(name, pb.CompleteAwakeableCommandMessage(value=pb.Value(content=content)))
 
     def reject_awakeable(self, name: str, failure_message: str, failure_code: int = 500) -> None:
         """Completes an awakeable, by its id, with a failure: who awaits it gets a TerminalError."""
         rejection = failure(failure_message, failure_code)
-        self._complete(pb.CompleteAwakeableCommandMessage(awakeable_id=name, failure=rejection))
+        self._complete(name, pb.CompleteAwakeableCommandMessage(failure=rejection))
 
-    def _complete(self, command: pb.CompleteAwakeableCommandMessage) -> None:
+    def _complete(self, name: str, command: pb.CompleteAwakeableCommandMessage) -> None:
+        command.awakeable_id = checked("an awakeable id", name)
         self._progress.do(self._progress.machine.issue, command)

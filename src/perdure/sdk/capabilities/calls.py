@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.versions import SCOPES
-from perdure.sdk.capabilities.capability import Capability, as_value, chosen
+from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
 from perdure.sdk.definition import handler_of
 from perdure.sdk.futures import DurableCallFuture, DurableFuture, SendHandle, as_invocation_id
 from perdure.sdk.serde import BytesSerde, Serde
@@ -155,7 +155,7 @@ class Calls(Capability):
     ) -> DurableFuture[T]:
         """The result of an invocation that was started elsewhere. Await it."""
         progress = self._progress
-        command = pb.AttachInvocationCommandMessage(invocation_id=invocation_id)
+        command = pb.AttachInvocationCommandMessage(invocation_id=checked("an invocation id", invocation_id))
         handle = progress.do(progress.machine.issue_completable, command)
         return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
 
@@ -172,21 +172,21 @@ class Calls(Capability):
         command = pb.OneWayCallCommandMessage(parameter=target.input_serde.serialize(value))
         self._address(command, target, options)
         if options.send_delay is not None:
-            command.invoke_time = int((time.time() + options.send_delay.total_seconds()) * 1000)
+            command.invoke_time = int(max(0, time.time() + options.send_delay.total_seconds()) * 1000)
         handle = progress.do(progress.machine.issue_send, command)
         return SendHandle(DurableFuture(progress, handle, as_invocation_id))
 
     def _address(
         self, command: pb.CallCommandMessage | pb.OneWayCallCommandMessage, target: CallTarget, options: CallOptions
     ) -> None:
-        command.service_name = target.service
-        command.handler_name = target.handler
+        command.service_name = checked("the name of a service", target.service)
+        command.handler_name = checked("the name of a handler", target.handler)
         if target.key is not None:
-            command.key = target.key
-        if options.headers:
-            command.headers.extend(pb.Header(key=key, value=value) for key, value in options.headers.items())
+            command.key = checked("a key", target.key)
+        for name, value in (options.headers or {}).items():
+            command.headers.add(key=checked("the name of a header", name), value=checked(f"header {name}", value))
         if options.idempotency_key is not None:
-            command.idempotency_key = options.idempotency_key
+            command.idempotency_key = checked("an idempotency key", options.idempotency_key)
         if options.scope is None and options.limit_key is None:
             return
         if self._progress.machine.version < SCOPES:
@@ -195,9 +195,9 @@ class Calls(Capability):
                 f"{self._progress.machine.version}"
             )
         if options.scope is not None:
-            command.scope = options.scope
+            command.scope = checked("a scope", options.scope)
         if options.limit_key is not None:
-            command.limit_key = options.limit_key
+            command.limit_key = checked("a limit key", options.limit_key)
 
 
 def _typed(function: Callable[..., Any], key: str | None = None) -> CallTarget:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.progress import Progress
 from perdure.sdk.serde import DefaultSerde, Serde, TypeHint, serde_for
@@ -35,6 +36,18 @@ def as_value(serde: Serde[T]) -> Callable[[pb.NotificationMessage], Any]:
     return decode
 
 
-def failure(message: str, code: int, metadata: dict[str, str] | None = None) -> pb.Failure:
-    entries = [pb.FailureMetadata(key=key, value=value) for key, value in (metadata or {}).items()]
-    return pb.Failure(code=code, message=message, metadata=entries)
+def checked(what: str, text: str) -> str:
+    """A text that a command is to carry.
+
+    Raises:
+        UsageError: it is no text, or one that UTF-8 cannot hold.
+    """
+    # Keys come from everywhere, also as numbers and as what a model wrote.
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"{what} must be a str, not {type(text).__name__}")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{what} cannot be written as UTF-8, it holds half of a character: {text!a}") from None
+    return text

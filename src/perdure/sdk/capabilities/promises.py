@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Generator
 from typing import Any, Generic, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
-from perdure.sdk.capabilities.capability import Capability, as_value, chosen, failure
+from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture, as_none
 from perdure.sdk.progress import Progress
 from perdure.sdk.serde import Serde
@@ -62,4 +63,4 @@ class Promises(Capability):
 
     def promise(self, name: str, serde: Serde[T] | None = None, type_hint: type[T] | None = None) -> DurablePromise[T]:
         """The promise of this name; all handlers of one workflow share it."""
-        return DurablePromise(self._progress, name, chosen(serde, type_hint))
+        return DurablePromise(self._progress, checked("the name of a promise", name), chosen(serde, type_hint))

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import time
-import traceback
 import typing
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, overload
 
-from perdure.errors import NotInHandler, RetryableError, TerminalError
+from perdure.errors import NotInHandler, RetryableError, TerminalError, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import MessageType
 from perdure.protocol.versions import FAILURE_METADATA
-from perdure.sdk.capabilities.capability import Capability, as_value, chosen, failure
+from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.failures import INTERNAL_ERROR, clamp_delay_ms, decisive, describe_exception, error_message, failure
 from perdure.sdk.futures import DurableFuture
 from perdure.sdk.machine import Machine, Result
 from perdure.sdk.progress import run_key_var
@@ -27,8 +27,6 @@ T = TypeVar("T")
 
 RunAction: TypeAlias = Callable[P, Coroutine[Any, Any, T]] | Callable[P, T]
 """What a run executes: a coroutine function, or a plain function, which gets a thread."""
-
-INTERNAL_ERROR = 500
 
 
 def run_key() -> str:
@@ -76,7 +74,7 @@ class RunOptions(Generic[T]):
             delay = initial * factor ** (attempt - 1)
         except OverflowError:
             delay = longest
-        return int(min(longest, delay) * 1000)
+        return clamp_delay_ms(min(longest, delay) * 1000)
 
     def exhausted(self, attempt: int, elapsed_s: float) -> bool:
         """Whether the attempt that has just failed was the last."""
@@ -185,7 +183,7 @@ class Runs(Capability):
         """In the loop's thread: issues the command, and executes it unless its result has been recorded."""
         machine = self._progress.machine
         first = machine.journal.written == 0
-        handle = machine.issue_completable(pb.RunCommandMessage(name=name))
+        handle = machine.issue_completable(pb.RunCommandMessage(name=checked("the name of a run", name)))
         if not machine.has_result(handle):
             index = machine.journal.index
             self._progress.launch(handle, lambda: run.execute(machine, handle, index, first))
@@ -209,16 +207,14 @@ class _Run:
         run_key_var.set(f"{machine.start.debug_id}-{handle}")
         started = time.monotonic()
         try:
-            return self.serde.serialize(await self._call())
-        except TerminalError as error:
-            return failure(error.message, error.status_code, _metadata(error, machine))
-        except asyncio.CancelledError as error:
+            return self._written(await self._call())
+        except BaseException as error:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            problem: BaseException = error  # the action's own doing: else nobody would ever answer for this run
-        except Exception as error:  # noqa: BLE001  the edge to user code
-            problem = error
+            problem = decisive(error) or error  # a CancelledError, too: else nobody would ever answer for this run
+        if isinstance(problem, TerminalError):
+            return failure(problem.message, problem.status_code, _metadata(problem, machine))
         count = machine.start.retry_count_since_last_stored_entry if first else 0
         elapsed_s = time.monotonic() - started
         if count:
@@ -236,30 +232,17 @@ class _Run:
                 error.next_retry_delay = delay_ms
         return error
 
+    def _written(self, value: Any) -> bytes:
+        content = self.serde.serialize(value)
+        if not isinstance(content, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]  serdes are user code
+            raise UsageError(f"{type(self.serde).__name__}.serialize gave a {type(content).__name__}, not bytes")
+        return content
+
     async def _call(self) -> Any:
         if inspect.iscoroutinefunction(self.action):
             return await self.action()
         value = await in_run_thread(self.action)
         return await value if inspect.isawaitable(value) else value
-
-
-def error_message(error: BaseException) -> pb.ErrorMessage:
-    """What the engine is told of an exception that the attempt failed with; it is retried."""
-    message = pb.ErrorMessage(
-        code=INTERNAL_ERROR,
-        message=describe_exception(error),
-        stacktrace="".join(traceback.format_exception(error)),
-    )
-    if isinstance(error, RetryableError):
-        message.code = error.status_code
-        if error.retry_after is not None:
-            message.next_retry_delay = max(0, int(error.retry_after.total_seconds() * 1000))
-    return message
-
-
-def describe_exception(error: BaseException) -> str:
-    """`Type: message`, as a traceback ends."""
-    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def _metadata(error: TerminalError, machine: Machine) -> dict[str, str] | None:

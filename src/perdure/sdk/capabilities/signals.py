@@ -3,7 +3,8 @@
 from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
-from perdure.sdk.capabilities.capability import Capability, as_value, chosen, failure
+from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture, cancel
 from perdure.sdk.serde import Serde
 
@@ -17,21 +18,24 @@ class Signals(Capability):
 
     def signal(self, name: str, serde: Serde[T] | None = None, type_hint: type[T] | None = None) -> DurableFuture[T]:
         """The next signal of this name that is sent to this invocation. Await it."""
+        checked("the name of a signal", name)  # no command carries it, but what the attempt waits for at its end
         return DurableFuture(self._progress, name, as_value(chosen(serde, type_hint)))
 
     def resolve_signal(self, invocation_id: str, name: str, value: T, serde: Serde[T] | None = None) -> None:
         """Sends a signal with a value."""
         content = pb.Value(content=chosen(serde, Any).serialize(value))
-        self._signal(pb.SendSignalCommandMessage(target_invocation_id=invocation_id, name=name, value=content))
+        self._signal(pb.SendSignalCommandMessage(value=content), invocation_id, name)
 
     def reject_signal(self, invocation_id: str, name: str, failure_message: str, failure_code: int = 500) -> None:
         """Sends a signal that is a failure: who awaits it gets a TerminalError."""
         rejection = failure(failure_message, failure_code)
-        self._signal(pb.SendSignalCommandMessage(target_invocation_id=invocation_id, name=name, failure=rejection))
+        self._signal(pb.SendSignalCommandMessage(failure=rejection), invocation_id, name)
 
     def cancel_invocation(self, invocation_id: str) -> None:
         """Cancels another invocation: it gets a TerminalError (409) where it awaits next."""
         cancel(self._progress, invocation_id)
 
-    def _signal(self, command: pb.SendSignalCommandMessage) -> None:
+    def _signal(self, command: pb.SendSignalCommandMessage, invocation_id: str, name: str) -> None:
+        command.target_invocation_id = checked("an invocation id", invocation_id)
+        command.name = checked("the name of a signal", name)
         self._progress.do(self._progress.machine.issue, command)

@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
-from perdure.sdk.capabilities.capability import Capability, as_value, chosen
+from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
 from perdure.sdk.futures import DurableFuture
 from perdure.sdk.serde import Serde, TypeHint
 
@@ -24,7 +24,7 @@ class ReadsState(Capability):
     ) -> DurableFuture[T | None]:
         """What is stored under `name`; None if nothing is. Await it."""
         progress = self._progress
-        handle = progress.do(progress.machine.read_state, name.encode())
+        handle = progress.do(progress.machine.read_state, _key(name))
         return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
 
     def state_keys(self) -> DurableFuture[list[str]]:
@@ -44,14 +44,18 @@ class WritesState(Capability):
 
     def clear(self, name: str) -> None:
         """Removes what is stored under `name`."""
-        self._progress.do(self._progress.machine.clear_state, name.encode())
+        self._progress.do(self._progress.machine.clear_state, _key(name))
 
     def clear_all(self) -> None:
         """Removes all that is stored."""
         self._progress.do(self._progress.machine.clear_all_state)
 
     def _write(self, name: str, value: bytes) -> None:
-        self._progress.do(self._progress.machine.set_state, name.encode(), value)
+        self._progress.do(self._progress.machine.set_state, _key(name), value)
+
+
+def _key(name: str) -> bytes:
+    return checked("the name of a state", name).encode()
 
 
 def _type_of(value: object) -> TypeHint:
