@@ -5,9 +5,9 @@ for the attempt's end.
 """
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 from perdure.errors import RetryableError, TerminalError, text_of
 from perdure.protocol import wire_pb2 as pb
@@ -51,15 +51,24 @@ def describe_exception(error: BaseException) -> str:
 
 
 def decisive(error: BaseException) -> TerminalError | RetryableError | None:
-    """What decides how an attempt ends: the exception, or what it was raised from."""
-    seen: set[int] = set()
-    cause: BaseException | None = error
-    while cause is not None and id(cause) not in seen:  # `raise error from error` makes a circle
-        seen.add(id(cause))
-        if isinstance(cause, (TerminalError, RetryableError)):
-            return cause
-        cause = cause.__cause__
-    return None
+    """What decides how an attempt ends: the exception, or what it was raised from, or what a group holds.
+
+    Task groups wrap what their tasks raise. Of several, one that is terminal decides.
+    """
+    found = list(_deciding(error, set()))
+    return next((each for each in found if isinstance(each, TerminalError)), found[0] if found else None)
+
+
+def _deciding(error: BaseException | None, seen: set[int]) -> Iterator[TerminalError | RetryableError]:
+    while error is not None and id(error) not in seen:  # `raise error from error` makes a circle
+        seen.add(id(error))
+        if isinstance(error, (TerminalError, RetryableError)):
+            yield error
+            return
+        if isinstance(error, BaseExceptionGroup):
+            for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+                yield from _deciding(each, seen)
+        error = error.__cause__
 
 
 def clamp_delay_ms(delay_ms: float) -> int:

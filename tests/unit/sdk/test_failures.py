@@ -12,7 +12,7 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
 from perdure.sdk.capabilities.runs import RunOptions
 from perdure.sdk.context import Context, WorkflowContext
-from perdure.sdk.failures import MESSAGE_CHARACTERS_MAX, STACKTRACE_CHARACTERS_MAX, error_message, failure
+from perdure.sdk.failures import MESSAGE_CHARACTERS_MAX, STACKTRACE_CHARACTERS_MAX, decisive, error_message, failure
 from perdure.sdk.serde import Serde
 from perdure.sdk.service import Service
 from perdure.sdk.workflow import Workflow
@@ -144,6 +144,16 @@ def test_enormous_messages_keep_their_beginning_and_stacks_their_end() -> None:
     assert error.message.startswith("ValueError: aaa")
     assert (len(error.message), len(error.stacktrace)) == (MESSAGE_CHARACTERS_MAX, STACKTRACE_CHARACTERS_MAX)
     assert error.stacktrace.endswith("end\n")
+
+
+def test_of_what_a_group_holds_the_terminal_error_decides() -> None:
+    terminal, retryable, other = TerminalError("no"), RetryableError("busy"), ValueError("x")
+    assert decisive(ExceptionGroup("", [other, retryable, ExceptionGroup("", [terminal])])) is terminal
+    assert decisive(ExceptionGroup("", [other, retryable])) is retryable
+    assert decisive(ExceptionGroup("", [other])) is None
+    wrapped = RuntimeError("wrapped")
+    wrapped.__cause__ = ExceptionGroup("", [terminal])
+    assert decisive(wrapped) is terminal
 
 
 async def test_a_serde_that_gives_no_bytes_fails_the_attempt() -> None:
