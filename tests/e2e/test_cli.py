@@ -43,6 +43,12 @@ async def block(ctx: perdure.Context, seconds: float) -> str:
 
 
 @greeter.handler()
+def hold(ctx: perdure.Context) -> None:
+    Path("holding").touch()
+    time.sleep(3600)
+
+
+@greeter.handler()
 async def fail(ctx: perdure.Context) -> None:
     raise perdure.TerminalError("not today", status_code=418)
 
@@ -225,14 +231,20 @@ def test_a_data_folder_that_cannot_be_made_is_exit_5(run: Run, tmp_path: Path) -
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits another process's file size, on Linux")
 @pytest.mark.usefixtures("services")
-def test_a_disk_that_fills_up_is_exit_5(up: Callable[..., Command], run: Run) -> None:
+@pytest.mark.parametrize("thread_is_blocked", [False, True])
+def test_a_disk_that_fills_up_is_exit_5(
+    up: Callable[..., Command], run: Run, tmp_path: Path, thread_is_blocked: bool
+) -> None:
     engine = up("mine:app")
+    if thread_is_blocked:
+        assert run("invoke", "Greeter/hold", "--send", engine=engine).returncode == 0
+        wait_for((tmp_path / "holding").exists, "the handler blocks its thread")
     resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (300_000, 300_000))
     body = json.dumps("x" * 100_000)
     for _ in range(10):
         if run("invoke", "Greeter/greet", "--json", body, engine=engine).returncode != 0:
             break
-    assert engine.process.wait(15) == 5
+    assert engine.process.wait(9) == 5  # no grace: nothing more can be committed
     [sentence] = [line for line in engine.stopped_log() if line.startswith("perdure: ")]
     assert "perdure.db" in sentence or "store" in sentence
     assert not engine.logged("Traceback")

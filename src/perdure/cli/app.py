@@ -1,4 +1,4 @@
-"""The `perdure` command: its table of contents, and the one place where errors become a sentence and an exit code."""
+"""The `perdure` command: its table of contents, and where errors of ours end it."""
 
 import sys
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli import deployments, invocations
-from perdure.cli.exits import exit_for
+from perdure.cli.exits import exit_for, tell
 from perdure.cli.invoke import invoke
 from perdure.cli.serve import serve
 from perdure.cli.up import up
@@ -58,5 +58,5 @@ def main() -> None:
     try:
         app()
     except PerdureError as error:
-        print(f"perdure: {error}", file=sys.stderr)
+        tell(error)
         sys.exit(exit_for(error))

@@ -1,5 +1,6 @@
-"""What each exit code of a command means, and which error leads to which. Scripts rely on them."""
+"""How commands end: what each exit code means, which error leads to which, and what is said. Scripts rely on them."""
 
+import sys
 from enum import IntEnum
 
 from perdure.errors import PerdureError, PortUnavailable, StoreError, UsageError
@@ -32,6 +33,18 @@ _EXITS: dict[type[BaseException], Exit] = {
 }
 
 
-def exit_for(error: PerdureError) -> Exit:
+def exit_for(error: BaseException) -> int:
     """The code for an error, by the nearest class that has one."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else Exit.FAILED if error.code else Exit.DONE
     return next((_EXITS[kind] for kind in type(error).__mro__ if kind in _EXITS), Exit.FAILED)
+
+
+def tell(error: BaseException) -> None:
+    """Says why a command ends: an error of ours is one sentence on stderr; any other is a bug, with its traceback."""
+    if isinstance(error, PerdureError):
+        print(f"perdure: {error}", file=sys.stderr)
+    elif not isinstance(error, SystemExit):
+        sys.excepthook(type(error), error, error.__traceback__)
+    elif isinstance(error.code, str):
+        print(error.code, file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.banner import show_banner
-from perdure.cli.lifetime import GRACE_S, run_until_stopped, spare_the_collector, stopped_or
+from perdure.cli.lifetime import GRACE_S, Lifetime, run_until_stopped, spare_the_collector
 from perdure.cli.logs import log_to_stderr
 
 
@@ -26,7 +26,7 @@ def serve(
     listener = bind(host, port)
     url = url_of(listener)
 
-    async def serve(stop: asyncio.Event) -> None:
+    async def serve(lifetime: Lifetime) -> None:
         server = Http2Server(endpoint, listener)
         with LoopWatchdog():
             serving = asyncio.ensure_future(server.serve())
@@ -39,7 +39,7 @@ def serve(
                     ("services", ", ".join(service.name for service in endpoint.services)),
                 ],
             )
-            await stopped_or(stop, serving)
+            await lifetime.lasts(serving)
             endpoint.shutdown()  # attempts suspend, which ends their responses
             server.stop()
             await asyncio.wait([serving], timeout=GRACE_S)

@@ -1,13 +1,12 @@
 """`perdure up`: an engine and its services in one process, with ingress and admin port."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from perdure.cli.banner import show_banner
-from perdure.cli.lifetime import run_until_stopped, spare_the_collector, stopped_or
+from perdure.cli.lifetime import Lifetime, run_until_stopped, spare_the_collector
 from perdure.cli.logs import log_to_stderr
 
 
@@ -28,10 +27,10 @@ def up(
     log_to_stderr()
     endpoint = load_endpoint(services or [])
 
-    async def serve(stop: asyncio.Event) -> None:
+    async def serve(lifetime: Lifetime) -> None:
         async with Engine(endpoint, data_dir=data_dir, http=ServerConfig(host, ingress_port, admin_port)) as engine:
             spare_the_collector()
-            if not stop.is_set():
+            if not lifetime.stopping:
                 show_banner(
                     "is up",
                     [
@@ -41,6 +40,6 @@ def up(
                         ("services", ", ".join(service.name for service in endpoint.services) or "none here"),
                     ],
                 )
-            await stopped_or(stop, engine.wait_failed())
+            await lifetime.lasts(engine.wait_failed())
 
     run_until_stopped(serve)
