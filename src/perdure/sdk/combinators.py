@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.awaiting import Handle
 from perdure.sdk.futures import Durable, DurableFuture
-from perdure.sdk.machine import Handle
 from perdure.sdk.progress import Progress
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from perdure.errors import TerminalError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL
-from perdure.sdk.machine import Handle
+from perdure.sdk.awaiting import Handle
 from perdure.sdk.progress import Progress
 
 T = TypeVar("T")

@@ -21,16 +21,9 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, FIRST_AWAKEABLE_SIGNAL, awakeable_id
 from perdure.protocol.messages import TYPES, Envelope, MessageType, is_command, is_notification
 from perdure.protocol.versions import FUTURE_TREES, RANDOM_SEED, RUN_ACKS
-from perdure.sdk.journal import Journal, JournalMismatch
+from perdure.sdk.awaiting import CANCEL, Handle, Wait, any_of, flatten, only
+from perdure.sdk.journal import Journal
 from perdure.sdk.state_map import StateMap
-
-Handle: TypeAlias = int | str
-"""What a notification is known by: its completion id, minus its signal index, or its signal name."""
-
-CANCEL: Handle = -CANCEL_SIGNAL
-
-Wait: TypeAlias = tuple["pb.CombinatorType | None", Iterable[Handle]]
-"""What one piece of user code waits for: handles, and how they are combined (None: it is a single one)."""
 
 Result: TypeAlias = bytes | pb.Failure
 
@@ -364,21 +357,11 @@ class Machine:
 
     def awaiting(self, waits: Iterable[Wait]) -> pb.Future:
         """The tree of what user code waits for, as the engine is told."""
-        root = pb.Future(combinator_type=pb.FIRST_COMPLETED)
         if self._cancels:
             callee = self._unknown_callee()
             assert callee is not None, "else the cancel would have been revealed"
-            _add(root, callee)
-            return root
-        for combinator, handles in waits:
-            node = root
-            if combinator is not None:
-                node = root.nested_futures.add()
-                node.combinator_type = combinator
-            for handle in handles:
-                _add(node, handle)
-        _add(root, CANCEL)
-        return root
+            return only(callee)
+        return any_of(waits)
 
     # How it ends
 
@@ -394,7 +377,7 @@ class Machine:
         if self.version >= FUTURE_TREES:
             suspension.awaiting_on.CopyFrom(tree)
         else:
-            _flatten(tree, suspension)
+            flatten(tree, suspension)
         self._end(MessageType.SUSPENSION, suspension)
 
     def fail(self, error: pb.ErrorMessage) -> None:
@@ -429,23 +412,6 @@ class Machine:
         self.emit(Envelope(type, message))
 
 
-def _add(node: pb.Future, handle: Handle) -> None:
-    if isinstance(handle, str):
-        node.waiting_named_signals.append(handle)
-    elif handle < 0:
-        node.waiting_signals.append(-handle)
-    else:
-        node.waiting_completions.append(handle)
-
-
-def _flatten(node: pb.Future, suspension: pb.SuspensionMessage) -> None:
-    suspension.waiting_completions.extend(node.waiting_completions)
-    suspension.waiting_signals.extend(node.waiting_signals)
-    suspension.waiting_named_signals.extend(node.waiting_named_signals)
-    for child in node.nested_futures:
-        _flatten(child, suspension)
-
-
 def _name(type: int) -> str:
     try:
         return MessageType(type).name
@@ -455,5 +421,3 @@ def _name(type: int) -> str:
 
 _NO_START = pb.StartMessage()
 _NO_INPUT = pb.InputCommandMessage()
-
-__all__ = ["CANCEL", "Handle", "JournalMismatch", "Machine", "Phase", "Result", "Wait"]

@@ -28,9 +28,10 @@ from perdure.errors import (
     UsageError,
 )
 from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.awaiting import CANCEL, Handle
 from perdure.sdk.failures import error_message
 from perdure.sdk.journal import JournalMismatch
-from perdure.sdk.machine import CANCEL, Handle, Machine, Phase, Result
+from perdure.sdk.machine import Machine, Phase, Result
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
 from perdure.sdk.tasks import HandlerTasks, start
 

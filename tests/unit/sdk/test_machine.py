@@ -8,8 +8,9 @@ from perdure.errors import LocalProtocolError, RemoteProtocolError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import parse_awakeable_id
 from perdure.protocol.messages import Envelope, MessageType, envelope
+from perdure.sdk.awaiting import CANCEL
 from perdure.sdk.journal import JournalMismatch
-from perdure.sdk.machine import CANCEL, Machine, Phase
+from perdure.sdk.machine import Machine, Phase
 from tests.unit.sdk.journal_engine import ID, RAW_ID, callee_id, cancel, completion, signal
 
 INPUT = envelope(pb.InputCommandMessage())
