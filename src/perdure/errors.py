@@ -204,8 +204,10 @@ class SdkInternalException(SdkInternalBaseException):
 
 def is_internal_exception(error: BaseException | None) -> bool:
     """Whether `error` is the SDK's control flow, itself or as the cause of what wraps it."""
-    while error is not None:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
         if isinstance(error, SdkInternalBaseException):
             return True
+        seen.add(id(error))  # a chain of causes may be a circle
         error = error.__cause__ or error.__context__
     return False

@@ -56,6 +56,9 @@ class Lifetime:
         if self._ending:
             self.exit_now()
         self.end()
+        if sys.stderr.isatty():
+            with suppress(*_UNWRITABLE):
+                print(f"stopping: what runs has {GRACE_S:.0f} s to suspend; Ctrl-C again stops now", file=sys.stderr)
         loop.call_soon_threadsafe(self._stop.set)
 
     def end(self, error: BaseException | None = None) -> None:

@@ -36,6 +36,7 @@ class Remote:
         """Sends one request, and waits for its answer however long that takes.
 
         Raises:
+            UsageError: a header that HTTP cannot carry.
             EngineUnreachable: no answer.
             RequestRefused: an answer of 400 or above.
         """
@@ -50,7 +51,13 @@ class Remote:
             ) from error
         try:
             connection.sock.settimeout(None)
-            connection.request(method, prefix + path, body, dict(headers or {}))
+            encoded = {name: value.encode() for name, value in (headers or {}).items()}
+            try:
+                connection.request(method, prefix + path, body, encoded)
+            except ValueError as error:
+                raise UsageError(
+                    f"a header cannot be sent, as with a line break in an idempotency key: {error}"
+                ) from error
             response = connection.getresponse()
             answer = response.read()
         except (OSError, HTTPException) as error:

@@ -77,3 +77,10 @@ def test_what_is_no_address_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, ur
     monkeypatch.setenv("PERDURE_ADMIN_URL", url)
     with pytest.raises(UsageError, match="PERDURE_ADMIN_URL must be a URL"):
         ADMIN.ask("GET", "/health")
+
+
+@pytest.mark.usefixtures("server")
+def test_a_header_may_be_any_text_but_what_would_break_the_request() -> None:
+    assert INGRESS.ask("POST", "/echo", b"x", {"idempotency-key": "ä日"}) == b"x"
+    with pytest.raises(UsageError, match="header"):
+        INGRESS.ask("POST", "/echo", b"x", {"idempotency-key": "a\nb"})
