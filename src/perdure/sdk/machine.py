@@ -366,9 +366,8 @@ class Machine:
     # How it ends
 
     def hint_awaiting(self, waits: Iterable[Wait]) -> None:
-        """Tells the engine what user code waits for, so that it may take the attempt's place for others."""
-        if self.version >= FUTURE_TREES:
-            self.emit(Envelope(MessageType.AWAITING_ON, pb.AwaitingOnMessage(awaiting_on=self.awaiting(waits))))
+        """Tells the engine, which speaks version 7 or later, what user code waits for."""
+        self.emit(Envelope(MessageType.AWAITING_ON, pb.AwaitingOnMessage(awaiting_on=self.awaiting(waits))))
 
     def suspend(self, waits: Iterable[Wait]) -> None:
         """Ends the attempt until something has come that user code waits for."""

@@ -28,12 +28,16 @@ from perdure.errors import (
     UsageError,
 )
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.versions import FUTURE_TREES
 from perdure.sdk.awaiting import CANCEL, Handle
 from perdure.sdk.failures import error_message
 from perdure.sdk.journal import JournalMismatch
 from perdure.sdk.machine import Machine, Phase, Result
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
 from perdure.sdk.tasks import HandlerTasks, start
+
+HINT_AFTER_S = 0.1
+"""How long a wait is before the engine is told of it: most are over by then, and a message for each would be wasted."""
 
 SETTLE_TURNS: Final = 16
 """More than any wake-up of one task by another takes, such as by the callbacks that make up `asyncio.gather`; each turn
@@ -94,12 +98,12 @@ class Progress:
 
     __slots__ = (
         "_busy_turns",
+        "_hint",
         "_idle_turns",
         "_loop",
         "_loop_thread",
         "_on_end",
         "_runs",
-        "_told",
         "_waiters",
         "ended",
         "machine",
@@ -121,7 +125,7 @@ class Progress:
         self._idle_turns = 0  # turns of the loop left until all is held to be blocked; 0: no count is running
         self._busy_turns = 0  # turns since that count began in which a task went on by itself
         self._runs: dict[int, asyncio.Task[None]] = {}
-        self._told = False  # whether the engine was told what is awaited since the last wait began
+        self._hint: asyncio.TimerHandle | None = None  # set once a wait, which the engine is told of if it is long
 
     # What user code asks
 
@@ -200,7 +204,7 @@ class Progress:
             waiter.wake()
             return waiter
         self._waiters.append(waiter)
-        self._told = False
+        self._drop_hint()
         if self.tasks.several:
             self._settle(SETTLE_TURNS)
         else:
@@ -288,9 +292,21 @@ class Progress:
             machine.suspend(waits)
             self.end(SuspendedException)
             self._on_end()
-        elif not machine.proposing and not self._told:
-            self._told = True
-            machine.hint_awaiting(waits)
+        elif not machine.proposing and self._hint is None and machine.version >= FUTURE_TREES:
+            self._hint = self._loop.call_later(HINT_AFTER_S, self._tell)
+
+    def _tell(self) -> None:
+        """Tells the engine what is awaited, if all user code still waits: others may want the attempt's slot."""
+        machine = self.machine
+        if self._waiters and not (self._runs or self._idle_turns or machine.proposing or machine.input_closed):
+            machine.hint_awaiting((waiter.combinator, waiter.missing) for waiter in self._waiters)
+        else:
+            self._hint = None
+
+    def _drop_hint(self) -> None:
+        if self._hint is not None:
+            self._hint.cancel()
+            self._hint = None
 
     # Runs
 
@@ -354,6 +370,7 @@ class Progress:
         self.ended = reason
         self.tasks.over = True
         self._idle_turns = 0
+        self._drop_hint()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.wake(reason("the attempt ends here; let this exception pass"))

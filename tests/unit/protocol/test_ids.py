@@ -1,5 +1,6 @@
 """Ids: bytes to text and back, equal to the official server's."""
 
+import os
 from base64 import urlsafe_b64encode
 from contextlib import suppress
 
@@ -111,3 +112,16 @@ def test_the_random_seed_is_stable_and_fits_64_bits(raw: bytes) -> None:
     seed = ids.random_seed(raw)
     assert seed == ids.random_seed(raw)
     assert 0 <= seed < 2**64
+
+
+def test_a_forked_process_does_not_make_its_parents_ids() -> None:
+    ids.new_invocation_id()  # so that there are random bytes left to share
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(write, ids.new_invocation_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 100).decode() != ids.new_invocation_id()
+    os.close(read)
+    os.close(write)

@@ -13,6 +13,7 @@ import pytest
 from perdure.errors import NotInHandler, RetryableError, SuspendedException, TerminalError, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType, envelope
+from perdure.sdk import progress
 from perdure.sdk.attempt import Attempt
 from perdure.sdk.capabilities.runs import RunOptions, run_key
 from perdure.sdk.combinators import gather, select
@@ -533,6 +534,19 @@ async def test_a_select_suspends_with_the_bytes_of_the_official_sdk(version: int
     engine = JournalEngine(handler(either), version=version, answer=answer_nothing, half_closed=True)
     engine.begin()
     assert (await engine.ended()).message.SerializeToString().hex() == payload
+
+
+async def test_a_short_wait_is_not_worth_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "HINT_AFTER_S", 3600)
+
+    async def waits(ctx: Context) -> None:
+        await ctx.sleep(HOUR)
+
+    engine = JournalEngine(handler(waits), answer=answer_nothing)
+    attempt = engine.begin()
+    await turns()
+    assert types(engine.sent) == ["SLEEP"]
+    attempt.abort()
 
 
 async def test_the_hint_of_what_is_awaited_goes_out_in_version_7_once() -> None:

@@ -1,5 +1,7 @@
 """The statements that a commit executes, by name: each takes rows of a fixed width, many in one execution."""
 
+from functools import cache
+
 from msgspec import Struct
 
 
@@ -11,8 +13,13 @@ class Statement(Struct, frozen=True):
     tail: str = ""
 
     def sql(self, rows: int) -> str:
-        group = f"({', '.join('?' * self.width)})"
-        return f"{self.head} {', '.join([group] * rows)} {self.tail}"
+        return _sql(self, rows)
+
+
+@cache
+def _sql(statement: Statement, rows: int) -> str:
+    group = f"({', '.join('?' * statement.width)})"
+    return f"{statement.head} {', '.join([group] * rows)} {statement.tail}"
 
 
 INVOCATION_COLUMNS = (
