@@ -1,6 +1,6 @@
 """All that may come in: events, in the past tense, one class each. The processor applies them one at a time.
 
-A `request` is a number that the facade gives to somebody outside who waits; the answer comes as an effect.
+A `request` is a number that the cycle gives to somebody outside who waits; the answer comes as an effect.
 """
 
 from typing import TypeAlias

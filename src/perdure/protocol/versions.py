@@ -10,7 +10,6 @@ FAILURE_METADATA = 6
 RANDOM_SEED = 6
 FUTURE_TREES = 7
 RUN_ACKS = 7
-ERROR_BEHAVIOR = 7
 SCOPES = 7
 
 _INVOCATION_PREFIX = "application/vnd.restate.invocation.v"

@@ -13,9 +13,9 @@ from typing import Any
 
 import uvicorn
 
+from perdure.engine.engine import Engine
 from perdure.errors import PortUnavailable
 from perdure.server.admin.app import admin_app
-from perdure.server.facade import Engine
 from perdure.server.ingress import Ingress
 from perdure.server.sockets import bind, url_of
 

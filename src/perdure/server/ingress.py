@@ -13,11 +13,11 @@ from urllib.parse import parse_qs
 from msgspec import Struct
 from starlette.types import Message, Receive, Scope, Send
 
+from perdure.engine.engine import Engine
 from perdure.engine.registry import ResolvedHandler
 from perdure.errors import PerdureError, TooLarge, UnknownTarget, UsageError
 from perdure.protocol.discovery import ServiceManifest
 from perdure.server.durations import parse_duration_ms
-from perdure.server.facade import Engine
 from perdure.server.ingress_answers import (
     CORS_HEADERS,
     Answer,

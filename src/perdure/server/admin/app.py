@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from perdure.engine.engine import Engine
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
 from perdure.server.admin import deployments, invocations, services
 from perdure.server.admin.answers import error_response, json_response
-from perdure.server.facade import Engine
 from perdure.version import __version__
 
 logger = logging.getLogger(__name__)

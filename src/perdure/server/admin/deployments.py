@@ -5,9 +5,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from perdure.engine.engine import Engine
 from perdure.engine.registry_views import deployment_view, deployments_view, registration_view
 from perdure.server.admin.answers import json_response, read_json
-from perdure.server.facade import Engine
 
 
 class RegisterRequest(Struct, forbid_unknown_fields=True):

@@ -4,9 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from perdure.engine.engine import Engine
 from perdure.protocol.ids import parse_invocation_id
 from perdure.server.admin.answers import json_response
-from perdure.server.facade import Engine
 
 
 async def show(request: Request) -> Response:

@@ -4,10 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from perdure.engine.engine import Engine
 from perdure.engine.registry_views import handlers_view, service_view, services_view
 from perdure.errors import UnknownTarget
 from perdure.server.admin.answers import json_response
-from perdure.server.facade import Engine
 
 
 async def list_services(request: Request) -> Response:
