@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 from perdure.engine.cycle import Answer
 from perdure.engine.events import DeploymentRegistered, Event
@@ -15,6 +16,9 @@ from perdure.transport.connection import Transport
 from perdure.transport.http import HttpTransport
 
 logger = logging.getLogger(__name__)
+
+Ask: TypeAlias = Callable[[Callable[[int], Event]], Awaitable[Answer]]
+"""`Cycle.ask`: applies an event, and answers after its commit."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_HEADER_VALUES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -52,7 +56,7 @@ class Deployments:
 
     async def register(
         self,
-        ask: Callable[[Callable[[int], Event]], Awaitable[Answer]],
+        ask: Ask,
         uri: str,
         *,
         force: bool,
@@ -93,9 +97,7 @@ class Deployments:
             await outdated.close()
         return registration
 
-    async def register_embedded(
-        self, ask: Callable[[Callable[[int], Event]], Awaitable[Answer]], transport: Transport
-    ) -> None:
+    async def register_embedded(self, ask: Ask, transport: Transport) -> None:
         """Serve the services in this process: one deployment, the same over all restarts, with what it serves now."""
         registration = self._registry.plan(
             EMBEDDED_URI,
@@ -108,9 +110,7 @@ class Deployments:
         if registration.changed:
             await self._serve(ask, registration)
 
-    async def _serve(
-        self, ask: Callable[[Callable[[int], Event]], Awaitable[Answer]], registration: Registration
-    ) -> None:
+    async def _serve(self, ask: Ask, registration: Registration) -> None:
         deployment = registration.deployment
         self._registry.apply(registration)
         await ask(lambda request: DeploymentRegistered(request, deployment.id, deployment.encode()))
