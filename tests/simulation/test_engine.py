@@ -22,7 +22,7 @@ from perdure.sdk.endpoint import Endpoint
 from perdure.transport.connection import InvokeRequest, Receiver, Sender
 from perdure.transport.in_process import InProcessTransport
 from tests.simulation.virtual_loop import VirtualLoop
-from tests.simulation.world import START_S, FaultyCommitter
+from tests.simulation.world import FaultyCommitter, now_s
 
 T = TypeVar("T")
 HOUR_S = 3_600
@@ -30,11 +30,10 @@ HOUR_S = 3_600
 
 def in_virtual_time(test: Callable[[], Awaitable[T]]) -> T:
     loop = VirtualLoop()
-    with patch("time.time", lambda: START_S + loop.time()):
-        try:
-            return loop.run_until_complete(test())
-        finally:
-            loop.close()
+    try:
+        return loop.run_until_complete(test())
+    finally:
+        loop.close()
 
 
 class House:
@@ -45,13 +44,12 @@ class House:
         self.clock_ahead_ms = 0
 
     async def open(self, *services: perdure.Service) -> Engine:
-        loop = asyncio.get_running_loop()
         self.engine = Engine(
             self.config,
-            clock=lambda: int((START_S + loop.time()) * 1000) + self.clock_ahead_ms,
+            clock=lambda: int(now_s() * 1000) + self.clock_ahead_ms,
             committer=lambda writer, loop: FaultyCommitter(writer, loop, random.Random(0), 0),
         )
-        endpoint = Endpoint(services)
+        endpoint = Endpoint(services, clock=now_s)
         self.transport = Counting(InProcessTransport(endpoint.manifest(), endpoint.open_attempt))
         await self.engine.start(self.transport)
         return self.engine

@@ -9,7 +9,6 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
 
 import apsw
 import msgspec
@@ -34,6 +33,11 @@ from tests.simulation.virtual_loop import VirtualLoop
 
 START_S = 1_800_000_000.0
 VIRTUAL_DEADLINE_S = 10 * 86_400  # a program sleeps for some days at most
+
+
+def now_s() -> float:
+    """The time in the running loop's world."""
+    return START_S + asyncio.get_running_loop().time()
 
 
 class Crash(StoreError):
@@ -186,14 +190,13 @@ class World:
             AssertionError: what came of it is not what comes of it without faults.
         """
         loop = VirtualLoop()
-        with patch("time.time", lambda: START_S + loop.time()):
-            try:
-                loop.run_until_complete(asyncio.wait_for(self._live(), VIRTUAL_DEADLINE_S))
-            except TimeoutError:
-                open_ones = self._query("select id, status, last_failure from invocation where status != 'completed'")
-                raise AssertionError(f"some invocations never end: {open_ones}") from None
-            finally:
-                loop.close()
+        try:
+            loop.run_until_complete(asyncio.wait_for(self._live(), VIRTUAL_DEADLINE_S))
+        except TimeoutError:
+            open_ones = self._query("select id, status, last_failure from invocation where status != 'completed'")
+            raise AssertionError(f"some invocations never end: {open_ones}") from None
+        finally:
+            loop.close()
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
@@ -222,7 +225,7 @@ class World:
         """An engine on the store, and after each crash the next one."""
         while True:
             engine = self._new_engine()
-            endpoint = Endpoint(self.agents.services)
+            endpoint = Endpoint(self.agents.services, clock=now_s)
             manifest = msgspec.structs.replace(endpoint.manifest(self.mode), max_protocol_version=self.version)
             transport = InProcessTransport(manifest, endpoint.open_attempt)
             try:
@@ -250,10 +253,9 @@ class World:
                 retry_policy=RetryPolicy(initial_interval_ms=20, max_attempts=None),
             ),
         )
-        loop = asyncio.get_running_loop()
         return Engine(
             config,
-            clock=lambda: int((START_S + loop.time()) * 1000),
+            clock=lambda: int(now_s() * 1000),
             committer=lambda writer, loop: FaultyCommitter(writer, loop, self.random, crashes, self._check_invariants),
         )
 

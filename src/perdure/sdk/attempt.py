@@ -1,6 +1,7 @@
 """The shell: one handler, one connection, one machine."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -26,7 +27,7 @@ from perdure.sdk.context import (
 from perdure.sdk.definition import HandlerDefinition
 from perdure.sdk.failures import decisive, error_message, failure
 from perdure.sdk.machine import Machine, Phase, Result
-from perdure.sdk.progress import Progress, run_key_var
+from perdure.sdk.progress import Clock, Progress, run_key_var
 from perdure.sdk.threads import in_handler_thread
 from perdure.transport.connection import InvokeRequest, Sender
 
@@ -60,13 +61,14 @@ class Attempt:
         sender: Sender,
         *,
         attempt_headers: Mapping[str, str] = _NO_HEADERS,
+        clock: Clock = time.time,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._handler = handler
         self._sender = sender
         self._attempt_headers = attempt_headers
         self._machine = Machine(request.version, sender.send)
-        self._progress = Progress(self._machine, self._loop, self._ended)
+        self._progress = Progress(self._machine, self._loop, self._ended, clock)
         self._context: Context | None = None
         self._task: asyncio.Task[None] | None = None
 

@@ -7,6 +7,7 @@ under any prefix. Full duplex over HTTP/2; over HTTP/1.1, requests and responses
 
 import asyncio
 import json
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Literal, TypeAlias
@@ -26,6 +27,7 @@ from perdure.sdk.attempt import Attempt
 from perdure.sdk.definition import HandlerDefinition, ServiceDefinition
 from perdure.sdk.exchange import HALF_CLOSE_GRACE_S, Exchange, Receive, Send, drain
 from perdure.sdk.manifest import manifest_of
+from perdure.sdk.progress import Clock
 from perdure.sdk.termination import on_termination
 from perdure.transport.connection import InvokeRequest, Sender
 from perdure.version import __version__
@@ -41,6 +43,7 @@ class Endpoint:
     """Services, ready to be served: by an ASGI server, or by an engine in the same process.
 
     `protocol` forces how engines connect, `"bidi"` or `"request_response"`; by default, the HTTP version decides.
+    `clock` is the time that handlers live in, in seconds since the epoch: timers and delays are counted from it.
 
     Raises:
         UsageError: two services share a name, or a name is none; the message says which.
@@ -51,11 +54,13 @@ class Endpoint:
         services: Iterable[ServiceDefinition] = (),
         *,
         protocol: Literal["bidi", "request_response"] | None = None,
+        clock: Clock = time.time,
     ) -> None:
         if protocol is not None and protocol not in _MODES:
             raise UsageError(f"protocol is {protocol!r}; it is 'bidi', 'request_response' or None")
         self.services: list[ServiceDefinition] = []
         self._forced_mode: ProtocolMode | None = _MODES[protocol] if protocol else None
+        self._clock = clock
         self._by_name: dict[str, ServiceDefinition] = {}
         self._attempts: set[Attempt] = set()
         self._stopping = False
@@ -94,8 +99,7 @@ class Endpoint:
             UnknownTarget: no such handler.
         """
         handler = self.handler(request.service, request.handler)
-        attempt = Attempt(handler, request, sender, attempt_headers=attempt_headers or {})
-        return attempt
+        return Attempt(handler, request, sender, attempt_headers=attempt_headers or {}, clock=self._clock)
 
     def shutdown(self) -> None:
         """Asks all open attempts to suspend, and takes no new ones over HTTP."""

@@ -14,6 +14,7 @@ that waits where its journal goes on.
 import asyncio
 import sys
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Future as ThreadFuture
@@ -50,6 +51,9 @@ CANCELLED: Final = 409
 
 Execution: TypeAlias = Callable[[], Coroutine[Any, Any, Result | pb.ErrorMessage]]
 """Executes a run: gives its result, or the error that the attempt is to fail with."""
+
+Clock: TypeAlias = Callable[[], float]
+"""The time that handlers live in: seconds since the epoch, as `time.time` gives them."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -105,14 +109,18 @@ class Progress:
         "_on_end",
         "_runs",
         "_waiters",
+        "clock",
         "ended",
         "machine",
         "tasks",
         "thread",
     )
 
-    def __init__(self, machine: Machine, loop: AbstractEventLoop, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, machine: Machine, loop: AbstractEventLoop, on_end: Callable[[], None], clock: Clock = time.time
+    ) -> None:
         self.machine = machine
+        self.clock = clock
         self.tasks = HandlerTasks(self._stirred)
         self.thread: int | None = None
         """The worker thread that a plain `def` handler runs in."""

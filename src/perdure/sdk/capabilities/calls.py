@@ -1,6 +1,5 @@
 """Calls: other handlers, asked and awaited, or sent off. All verbs are one `_call` or one `_send`."""
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -172,7 +171,7 @@ class Calls(Capability):
         command = pb.OneWayCallCommandMessage(parameter=target.input_serde.serialize(value))
         self._address(command, target, options)
         if options.send_delay is not None:
-            command.invoke_time = int(max(0, time.time() + options.send_delay.total_seconds()) * 1000)
+            command.invoke_time = int(max(0, progress.clock() + options.send_delay.total_seconds()) * 1000)
         handle = progress.do(progress.machine.issue_send, command)
         return SendHandle(DurableFuture(progress, handle, as_invocation_id))
 

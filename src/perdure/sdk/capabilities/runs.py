@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import time
 import typing
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -175,7 +174,7 @@ class Runs(Capability):
         """The time, as `time.time()`, recorded: the same on every attempt. Await it."""
 
         async def now() -> float:
-            return time.time()
+            return self._progress.clock()
 
         return self.run_typed("timestamp", now)
 
@@ -205,7 +204,8 @@ class _Run:
         `first`: nothing new was journaled before it in this attempt, so the attempts that Start counts were its own.
         """
         run_key_var.set(f"{machine.start.debug_id}-{handle}")
-        started = time.monotonic()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
             return self._written(await self._call())
         except BaseException as error:
@@ -216,7 +216,7 @@ class _Run:
         if isinstance(problem, TerminalError):
             return failure(problem.message, problem.status_code, _metadata(problem, machine))
         count = machine.start.retry_count_since_last_stored_entry if first else 0
-        elapsed_s = time.monotonic() - started
+        elapsed_s = loop.time() - started
         if count:
             elapsed_s += machine.start.duration_since_last_stored_entry / 1000
         code = problem.status_code if isinstance(problem, RetryableError) else INTERNAL_ERROR
