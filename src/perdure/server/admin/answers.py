@@ -1,15 +1,17 @@
-"""JSON bodies of the admin port, in both directions: `{"message", "restate_code"}` is its error."""
+"""What the admin port reads and answers: JSON bodies, queries, and `{"message", "restate_code"}` for an error."""
 
 from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.errors import InvalidInput, TooLarge, UsageError
 
 T = TypeVar("T")
+Query = TypeVar("Query", bound=Struct)
 
 BODY_BYTES_MAX = 1024 * 1024
 
@@ -59,3 +61,24 @@ async def read_json(request: Request, type: type[T]) -> T:
         raise InvalidInput(f"the body is not JSON: {error}") from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput("the body is not JSON: it is not UTF-8, or nested too deep") from error
+
+
+def read_query(request: Request, type: type[Query]) -> Query:
+    """The request's query as a Struct, of which each field is a parameter.
+
+    Raises:
+        InvalidInput: a parameter does not fit, is missing, given twice, or not known. Unknown ones are refused: a
+            `force` that is misspelled must not go unnoticed.
+    """
+    known = [field.encode_name for field in msgspec.structs.fields(type)]
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name not in known:
+            raise InvalidInput(f"query: no parameter {name!r} here; there is {', '.join(known)}")
+        if name in given:
+            raise InvalidInput(f"query: {name} is given twice")
+        given[name] = value
+    try:
+        return msgspec.convert(given, type, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"query: {error}".replace("$.", "")) from error

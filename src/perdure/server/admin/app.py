@@ -2,17 +2,20 @@
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from perdure.engine.engine import Engine
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
 from perdure.server.admin import deployments, invocations, services
 from perdure.server.admin.answers import error_response, json_response
+from perdure.server.admin.openapi import openapi_document
+from perdure.server.admin.operation import Operation, routes_of
 from perdure.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -24,13 +27,7 @@ ADMIN_API_VERSION_MAX = 4
 
 def admin_app(engine: Engine, *, ingress_url: str) -> Starlette:
     app = Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/version", version),
-            *deployments.ROUTES,
-            *services.ROUTES,
-            *invocations.ROUTES,
-        ],
+        routes=routes_of(OPERATIONS),
         exception_handlers={PerdureError: explain, HTTPException: explain_http, Exception: explain_bug},
     )
     app.state.engine = engine
@@ -47,16 +44,44 @@ async def health(request: Request) -> Response:
     return error_response(503, f"the engine is {doing}: ask again in a moment")
 
 
+class Version(Struct, frozen=True, kw_only=True):
+    """The engine's version, the versions of the open admin interface that it speaks, and where its ingress is."""
+
+    version: str
+    min_admin_api_version: int = ADMIN_API_VERSION_MIN
+    max_admin_api_version: int = ADMIN_API_VERSION_MAX
+    ingress_endpoint: str
+    features: dict[str, bool] = {}
+
+
 async def version(request: Request) -> Response:
-    return json_response(
-        {
-            "version": __version__,
-            "min_admin_api_version": ADMIN_API_VERSION_MIN,
-            "max_admin_api_version": ADMIN_API_VERSION_MAX,
-            "ingress_endpoint": request.app.state.ingress_url,
-            "features": {},
-        }
-    )
+    return json_response(Version(version=__version__, ingress_endpoint=request.app.state.ingress_url))
+
+
+async def openapi(_: Request) -> Response:
+    """This document: OpenAPI 3.1."""
+    return json_response(openapi_document(OPERATIONS))
+
+
+OPERATIONS = [
+    Operation(
+        method="GET", path="/health", endpoint=health, tag="engine", summary="Ask for health", answers={200: None}
+    ),
+    Operation(
+        method="GET", path="/version", endpoint=version, tag="engine", summary="Show versions", answers={200: Version}
+    ),
+    Operation(
+        method="GET",
+        path="/openapi",
+        endpoint=openapi,
+        tag="engine",
+        summary="Describe this API",
+        answers={200: dict[str, Any]},
+    ),
+    *deployments.OPERATIONS,
+    *services.OPERATIONS,
+    *invocations.OPERATIONS,
+]
 
 
 async def explain(_: Request, error: Exception) -> Response:
@@ -75,7 +100,9 @@ async def explain_http(request: Request, error: Exception) -> Response:
     path = request.url.path
     match error.status_code:
         case 404:
-            message = f"no {path}: the admin port has /deployments, /services, /invocations, /health and /version"
+            message = (
+                f"no {path}: the admin port has /deployments, /services, /invocations and more: /openapi lists all"
+            )
         case 405:
             message = f"{request.method} is not allowed on {path}"
         case status:

@@ -1,13 +1,15 @@
 """Deployments over HTTP: register one, see what is registered."""
 
+from typing import Any
+
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from perdure.engine.engine import Engine
 from perdure.engine.registry_views import deployment_view, deployments_view, registration_view
 from perdure.server.admin.answers import json_response, read_json
+from perdure.server.admin.operation import Operation
 
 
 class RegisterRequest(Struct, forbid_unknown_fields=True):
@@ -56,8 +58,31 @@ async def show_deployment(request: Request) -> Response:
     return json_response(deployment_view(engine.registry, request.path_params["deployment_id"]))
 
 
-ROUTES = [
-    Route("/deployments", register, methods=["POST"]),
-    Route("/deployments", list_deployments, methods=["GET"]),
-    Route("/deployments/{deployment_id}", show_deployment, methods=["GET"]),
+OPERATIONS = [
+    Operation(
+        method="POST",
+        path="/deployments",
+        endpoint=register,
+        tag="deployments",
+        summary="Register a deployment",
+        body=RegisterRequest,
+        answers={200: dict[str, Any], 201: dict[str, Any]},
+        errors={409: "Another deployment is registered at this address"},
+    ),
+    Operation(
+        method="GET",
+        path="/deployments",
+        endpoint=list_deployments,
+        tag="deployments",
+        summary="List deployments",
+        answers={200: dict[str, Any]},
+    ),
+    Operation(
+        method="GET",
+        path="/deployments/{deployment_id}",
+        endpoint=show_deployment,
+        tag="deployments",
+        summary="Show a deployment",
+        answers={200: dict[str, Any]},
+    ),
 ]

@@ -2,11 +2,12 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from perdure.engine.engine import Engine
+from perdure.engine.views import InvocationView
 from perdure.protocol.ids import parse_invocation_id
 from perdure.server.admin.answers import json_response
+from perdure.server.admin.operation import Operation
 
 
 async def show(request: Request) -> Response:
@@ -42,9 +43,40 @@ def _invocation_id(request: Request) -> str:
     return invocation_id
 
 
-ROUTES = [
-    Route("/invocations/{invocation_id}", show, methods=["GET"]),
-    Route("/invocations/{invocation_id}/cancel", cancel, methods=["PATCH"]),
-    Route("/invocations/{invocation_id}/kill", kill, methods=["PATCH"]),
-    Route("/invocations/{invocation_id}/resume", resume, methods=["PATCH"]),
+OPERATIONS = [
+    Operation(
+        method="GET",
+        path="/invocations/{invocation_id}",
+        endpoint=show,
+        tag="invocations",
+        summary="Show an invocation",
+        answers={200: InvocationView},
+    ),
+    Operation(
+        method="PATCH",
+        path="/invocations/{invocation_id}/cancel",
+        endpoint=cancel,
+        tag="invocations",
+        summary="Cancel an invocation",
+        answers={202: None},
+        errors={409: "It has ended already"},
+    ),
+    Operation(
+        method="PATCH",
+        path="/invocations/{invocation_id}/kill",
+        endpoint=kill,
+        tag="invocations",
+        summary="Kill an invocation",
+        answers={200: None},
+        errors={409: "It has ended already"},
+    ),
+    Operation(
+        method="PATCH",
+        path="/invocations/{invocation_id}/resume",
+        endpoint=resume,
+        tag="invocations",
+        summary="Resume an invocation",
+        answers={200: None},
+        errors={409: "It has ended already"},
+    ),
 ]

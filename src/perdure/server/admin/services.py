@@ -1,13 +1,15 @@
 """Services over HTTP: the latest revision of each, with its handlers and the options that hold."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from perdure.engine.engine import Engine
 from perdure.engine.registry_views import handlers_view, service_view, services_view
 from perdure.errors import UnknownTarget
 from perdure.server.admin.answers import json_response
+from perdure.server.admin.operation import Operation
 
 
 async def list_services(request: Request) -> Response:
@@ -35,9 +37,37 @@ async def show_handler(request: Request) -> Response:
     raise UnknownTarget(f"{service}/{name}", [f"{service}/{handler['name']}" for handler in handlers])
 
 
-ROUTES = [
-    Route("/services", list_services, methods=["GET"]),
-    Route("/services/{service}", show_service, methods=["GET"]),
-    Route("/services/{service}/handlers", list_handlers, methods=["GET"]),
-    Route("/services/{service}/handlers/{handler}", show_handler, methods=["GET"]),
+OPERATIONS = [
+    Operation(
+        method="GET",
+        path="/services",
+        endpoint=list_services,
+        tag="services",
+        summary="List services",
+        answers={200: dict[str, Any]},
+    ),
+    Operation(
+        method="GET",
+        path="/services/{service}",
+        endpoint=show_service,
+        tag="services",
+        summary="Show a service",
+        answers={200: dict[str, Any]},
+    ),
+    Operation(
+        method="GET",
+        path="/services/{service}/handlers",
+        endpoint=list_handlers,
+        tag="services",
+        summary="List the handlers of a service",
+        answers={200: dict[str, Any]},
+    ),
+    Operation(
+        method="GET",
+        path="/services/{service}/handlers/{handler}",
+        endpoint=show_handler,
+        tag="services",
+        summary="Show a handler",
+        answers={200: dict[str, Any]},
+    ),
 ]
