@@ -23,6 +23,8 @@ def on_started(ledger: Ledger, event: AttemptStarted) -> None:
         return
     invocation.attempt = event.attempt
     invocation.advance(Step.STARTED, ledger.now_ms)
+    if invocation.running_at_ms is None:
+        invocation.running_at_ms = ledger.now_ms
     ledger.keep(invocation)
     ledger.pin(invocation)
 

@@ -14,8 +14,11 @@ from perdure.engine.keys import Key
 from perdure.engine.timers import Timer
 from perdure.protocol import wire_pb2 as pb
 
-StateKey = tuple[str, str, bytes]
-PromiseKey = tuple[str, str, str]
+StateKey = tuple[str, str, str, bytes]
+"""An object's `Key`, and the name."""
+PromiseKey = tuple[str, str, str, str]
+SettingKey = tuple[str, str]
+"""Kind and name."""
 Row = tuple[object, ...]
 JournalRow = tuple[int, int, int, bytes, int]
 """Invocation, index, type, payload, time."""
@@ -44,9 +47,11 @@ class Batch:
     invocations: dict[int, Invocation] = field(default_factory=dict[int, Invocation])
     timers: dict[Timer, bool] = field(default_factory=dict[Timer, bool])
     state: dict[StateKey, bytes | None] = field(default_factory=dict[StateKey, bytes | None])
-    cleared_objects: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    cleared_objects: list[Key] = field(default_factory=list[Key])
     promises: dict[PromiseKey, Promise] = field(default_factory=dict[PromiseKey, Promise])
     deployments: list[Row] = field(default_factory=list[Row])
+    settings: dict[SettingKey, bytes | None] = field(default_factory=dict[SettingKey, bytes | None])
+    events: list[Row] = field(default_factory=list[Row])
     keys: set[Key] = field(default_factory=set[Key])
     effects: list[Effect] = field(default_factory=list[Effect])
 
@@ -60,20 +65,22 @@ class Batch:
             or self.cleared_objects
             or self.promises
             or self.deployments
+            or self.settings
+            or self.events
         )
 
-    def clear_object(self, service: str, key: str) -> None:
+    def clear_object(self, key: Key) -> None:
         """All state of an object goes; what this batch set before goes with it."""
-        for state_key in [each for each in self.state if each[:2] == (service, key)]:
+        for state_key in [each for each in self.state if each[:3] == key]:
             del self.state[state_key]
-        self.cleared_objects.append((service, key))
+        self.cleared_objects.append(key)
 
-    def change_names(self, service: str, key: str, names: set[bytes]) -> None:
+    def change_names(self, key: Key, names: set[bytes]) -> None:
         """Makes of the names of an object's state those that it has after this batch."""
-        if (service, key) in self.cleared_objects:
+        if key in self.cleared_objects:
             names.clear()
-        for (its_service, its_key, name), value in self.state.items():
-            if (its_service, its_key) == (service, key):
+        for (*its_key, name), value in self.state.items():
+            if tuple(its_key) == key:
                 if value is None:
                     names.discard(name)
                 else:
@@ -96,6 +103,9 @@ class Batch:
         add("clear_state", [key for key, value in self.state.items() if value is None])
         add("state", [(*key, value) for key, value in self.state.items() if value is not None])
         add("promise", [_promise_row(promise) for promise in self.promises.values()])
+        add("event", self.events)
+        add("clear_setting", [key for key, record in self.settings.items() if record is None])
+        add("setting", [(*key, record) for key, record in self.settings.items() if record is not None])
         return Sealed(tuple(statements))
 
 
@@ -123,6 +133,18 @@ def _invocation_row(invocation: Invocation) -> Row:
         json.encode(invocation.waiters) if invocation.waiters else None,
         invocation.output.SerializeToString() if invocation.output is not None else None,
         json.encode(invocation.last_failure) if invocation.last_failure is not None else None,
+        target.scope or "",
+        invocation.limit_key,
+        invocation.priority,
+        invocation.caller_target,
+        invocation.restarted_from,
+        invocation.schedule_id,
+        invocation.created_by,
+        invocation.inboxed_at_ms,
+        invocation.running_at_ms,
+        invocation.retention_ms,
+        invocation.journal_retention_ms,
+        invocation.expires_at_ms,
     )
 
 

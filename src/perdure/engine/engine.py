@@ -120,14 +120,16 @@ class Engine:
         *,
         headers: Sequence[tuple[str, str]] = (),
         idempotency_key: str | None = None,
+        limit_key: str | None = None,
     ) -> Outcome:
         """Run a handler and wait for its outcome; with an idempotency key seen before, that invocation's.
 
         Raises:
             UnknownTarget: no deployment has the handler, or the key is missing or not wanted.
+            UsageError: the scope or the limit key is malformed, or a limit key has no scope.
             EngineStopping: it stops, or stopped while we waited.
         """
-        outcome = await self._submit(target, body, headers, idempotency_key, wants_outcome=True)
+        outcome = await self._submit(target, body, headers, idempotency_key, limit_key, wants_outcome=True)
         assert isinstance(outcome, Outcome)
         return outcome
 
@@ -138,11 +140,12 @@ class Engine:
         *,
         headers: Sequence[tuple[str, str]] = (),
         idempotency_key: str | None = None,
+        limit_key: str | None = None,
         delay_ms: int = 0,
     ) -> Accepted:
         """Have a handler run, now or after a delay; returns once that is certain. Raises like `call`."""
         execute_at_ms = self._clock() + delay_ms if delay_ms > 0 else 0
-        accepted = await self._submit(target, body, headers, idempotency_key, execute_at_ms=execute_at_ms)
+        accepted = await self._submit(target, body, headers, idempotency_key, limit_key, execute_at_ms=execute_at_ms)
         assert isinstance(accepted, Accepted)
         return accepted
 
@@ -249,6 +252,7 @@ class Engine:
         body: bytes,
         headers: Sequence[tuple[str, str]],
         idempotency_key: str | None,
+        limit_key: str | None,
         *,
         execute_at_ms: int = 0,
         wants_outcome: bool = False,
@@ -258,7 +262,7 @@ class Engine:
         id, _ = identify(resolved, target, idempotency_key, self._ledger.new_id)
         return await self._cycle.ask(
             lambda request: Submitted(
-                request, id, target, body, tuple(headers), idempotency_key, execute_at_ms, wants_outcome
+                request, id, target, body, tuple(headers), idempotency_key, execute_at_ms, wants_outcome, limit_key
             )
         )
 

@@ -12,11 +12,15 @@ from perdure.protocol.messages import Envelope
 
 
 class Target(Struct, frozen=True):
-    """What is called: a handler of a service, with the key if the service is a virtual object or workflow."""
+    """What is called: a handler of a service, with the key if the service is a virtual object or workflow.
+
+    The scope is part of the identity: an object of the same key in another scope is another object.
+    """
 
     service: str
     handler: str
     key: str | None = None
+    scope: str | None = None
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.service, self.key, self.handler) if part is not None)
@@ -58,6 +62,7 @@ class Submitted(Struct, frozen=True):
     idempotency_key: str | None = None
     execute_at_ms: int = 0
     wants_outcome: bool = False
+    limit_key: str | None = None
 
 
 class AttachRequested(Struct, frozen=True):
@@ -137,6 +142,13 @@ class ResumeRequested(Struct, frozen=True):
     invocation_id: InvocationId
 
 
+class SettingsChanged(Struct, frozen=True):
+    """Settings were changed by whoever keeps them in memory; each (kind, name, record) is to be kept, None removed."""
+
+    request: int
+    changes: tuple[tuple[str, str, bytes | None], ...]
+
+
 class DeploymentRegistered(Struct, frozen=True):
     """The registry took in a deployment (new, or with a new manifest); it is to be kept."""
 
@@ -156,5 +168,6 @@ Event: TypeAlias = (
     | SignalSent
     | KillRequested
     | ResumeRequested
+    | SettingsChanged
     | DeploymentRegistered
 )

@@ -86,6 +86,7 @@ class Invocation:
     index of the next. `awaiting` is what is left of the future that a suspended invocation waits for.
     `place` orders those that wait for one key; a delayed one takes its place when its time has come.
     `attempt` counts attempts in this process: what comes from an earlier one is stale.
+    `retention_ms` and `journal_retention_ms` count from its end; `expires_at_ms` is the nearer of the two, once ended.
     While an attempt is at hand, `issued` holds the completion ids of the journal's commands with these commands' types,
     and `known` the outcome of each notification by its id.
     """
@@ -109,6 +110,17 @@ class Invocation:
     waiters: list[Waiter] = field(default_factory=list[Waiter])
     output: pb.OutputCommandMessage | None = None
     last_failure: LastFailure | None = None
+    limit_key: str | None = None
+    priority: int = 0
+    caller_target: str | None = None
+    restarted_from: InvocationId | None = None
+    schedule_id: str | None = None
+    created_by: str | None = None
+    inboxed_at_ms: int | None = None
+    running_at_ms: int | None = None
+    retention_ms: int = 0
+    journal_retention_ms: int = 0
+    expires_at_ms: int | None = None
 
     journal_length: int = 0
     attempt: int = 0
@@ -130,9 +142,9 @@ class Invocation:
         self.known.clear()
 
     @property
-    def object_key(self) -> tuple[str, str]:
-        """Service and key: what an exclusive handler needs for itself, and what state belongs to."""
-        return self.target.service, self.target.key or ""
+    def object_key(self) -> tuple[str, str, str]:
+        """Scope, service and key: what an exclusive handler needs for itself, and what state belongs to."""
+        return self.target.scope or "", self.target.service, self.target.key or ""
 
     def advance(self, step: Step, now_ms: int) -> None:
         """Take a step of the lifecycle; one that the table lacks is a bug of ours."""

@@ -189,16 +189,19 @@ class Invoker:
         )
         if invocation.protocol_version >= RANDOM_SEED:
             start.random_seed = random_seed(raw_id)
-        if invocation.protocol_version >= SCOPES and invocation.idempotency_key is not None:
-            start.idempotency_key = invocation.idempotency_key
+        if invocation.protocol_version >= SCOPES:
+            if invocation.idempotency_key is not None:
+                start.idempotency_key = invocation.idempotency_key
+            if invocation.target.scope is not None:
+                start.scope = invocation.target.scope
+            if invocation.limit_key is not None:
+                start.limit_key = invocation.limit_key
         if invocation.target.key is None or resolved.options.enable_lazy_state:
             start.key = invocation.target.key or ""
             start.partial_state = True
             return start
         start.key = invocation.target.key
-        entries, complete = self._ledger.reader.state(
-            invocation.target.service, invocation.target.key, self._config.eager_state_bytes_max
-        )
+        entries, complete = self._ledger.reader.state(invocation.object_key, self._config.eager_state_bytes_max)
         start.partial_state = not complete
         for name, value in entries:
             start.state_map.add(key=name, value=value)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-Key: TypeAlias = tuple[str, str]
-"""Service and key."""
+Key: TypeAlias = tuple[str, str, str]
+"""Scope ('' where there is none), service and key."""
 
 
 @dataclass(slots=True)

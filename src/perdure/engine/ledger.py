@@ -22,6 +22,7 @@ from perdure.engine.keys import Keys
 from perdure.engine.registry import Registry, ResolvedHandler
 from perdure.engine.replay import learn
 from perdure.engine.store.reader import Reader
+from perdure.engine.targets import PRIORITY_HEADER, parse_priority
 from perdure.engine.timers import START, Timer, Timers
 from perdure.engine.waiting import settle
 from perdure.errors import UnknownTarget
@@ -29,6 +30,7 @@ from perdure.protocol import ids
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import InvocationId
 from perdure.protocol.messages import Envelope, MessageType, is_notification
+from perdure.version import __version__
 
 _AT_REST = frozenset(
     {Status.SCHEDULED, Status.PENDING, Status.READY, Status.SUSPENDED, Status.PAUSED, Status.COMPLETED}
@@ -95,10 +97,17 @@ class Ledger:
         headers: Iterable[tuple[str, str]] = (),
         idempotency_key: str | None = None,
         execute_at_ms: int = 0,
-        caller_id: InvocationId | None = None,
+        caller: Invocation | None = None,
+        limit_key: str | None = None,
     ) -> Invocation:
         """Take in a new invocation; it starts now, when its key is free, or when its time has come."""
         self._last_number += 1
+        options = resolved.options
+        retention_ms = options.journal_retention_ms
+        if resolved.handler_type == "WORKFLOW":
+            retention_ms = options.workflow_completion_retention_ms
+        elif idempotency_key is not None:
+            retention_ms = options.idempotency_retention_ms
         invocation = Invocation(
             number=self._last_number,
             id=id,
@@ -109,12 +118,20 @@ class Ledger:
             created_at_ms=self.now_ms,
             modified_at_ms=self.now_ms,
             idempotency_key=idempotency_key,
-            caller_id=caller_id,
             execute_at_ms=execute_at_ms,
+            limit_key=limit_key,
+            created_by=__version__,
+            retention_ms=retention_ms,
+            journal_retention_ms=min(options.journal_retention_ms, retention_ms),
         )
+        if caller is not None:
+            invocation.caller_id = caller.id
+            invocation.caller_target = str(caller.target)
         command = pb.InputCommandMessage(value=pb.Value(content=body))
         for name, value in headers:
             command.headers.add(key=name, value=value)
+            if name == PRIORITY_HEADER:
+                invocation.priority = parse_priority(value)
         invocation.input = Envelope(MessageType.INPUT, command)
         self.touch(invocation)
         self.append(invocation, invocation.input)
@@ -131,6 +148,7 @@ class Ledger:
             if not self.keys.take(invocation.object_key, invocation.number):
                 self._last_place += 1
                 invocation.place = self._last_place
+                invocation.inboxed_at_ms = self.now_ms
                 invocation.advance(Step.QUEUED, self.now_ms)
                 self.touch(invocation)
                 return

@@ -12,7 +12,7 @@ from perdure.engine.events import (
 )
 from perdure.engine.invocation import Invocation, Status, Step
 from perdure.engine.ledger import Ledger
-from perdure.engine.targets import check_key, runs_once
+from perdure.engine.targets import check_key, check_scope, runs_once
 from perdure.errors import Conflict, PerdureError, UnknownInvocation
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, FIRST_AWAKEABLE_SIGNAL, InvocationId
@@ -27,6 +27,7 @@ def on_submitted(ledger: Ledger, event: Submitted) -> None:
     try:
         resolved = ledger.registry.resolve(event.target.service, event.target.handler)
         check_key(resolved, event.target)
+        check_scope(event.target.scope, event.limit_key)
     except PerdureError as error:
         respond(Respond(event.request, error))
         return
@@ -40,6 +41,7 @@ def on_submitted(ledger: Ledger, event: Submitted) -> None:
         headers=event.headers,
         idempotency_key=event.idempotency_key,
         execute_at_ms=event.execute_at_ms,
+        limit_key=event.limit_key,
     )
     if not event.wants_outcome:
         executes_at_ms = invocation.execute_at_ms if invocation.status is Status.SCHEDULED else None

@@ -15,6 +15,7 @@ from perdure.engine.events import (
     KillRequested,
     MessageReceived,
     ResumeRequested,
+    SettingsChanged,
     SignalSent,
     Submitted,
     TimersDue,
@@ -73,6 +74,9 @@ class Processor:
                 operations.on_kill(ledger, event)
             case ResumeRequested():
                 operations.on_resume(ledger, event)
+            case SettingsChanged():
+                ledger.batch.settings.update(((kind, name), record) for kind, name, record in event.changes)
+                ledger.batch.effects.append(Respond(event.request, None))
             case DeploymentRegistered():
                 ledger.batch.deployments.append((event.deployment_id, event.record))
                 ledger.batch.effects.append(Respond(event.request, None))

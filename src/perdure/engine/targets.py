@@ -1,11 +1,17 @@
 """Which invocation a call means: a new one, or the one that its workflow key or idempotency key leads to."""
 
+import re
 from collections.abc import Callable
 
 from perdure.engine.events import Failure, Target
 from perdure.engine.registry import ResolvedHandler
 from perdure.errors import UnknownTarget, UsageError
 from perdure.protocol.ids import InvocationId, idempotent_invocation_id, workflow_invocation_id
+
+PRIORITY_HEADER = "x-perdure-priority"
+PRIORITY_MAX = 100
+
+_LEVEL = re.compile(r"[a-zA-Z0-9_.-]{1,36}")
 
 
 def check_key(resolved: ResolvedHandler, target: Target) -> None:
@@ -15,6 +21,29 @@ def check_key(resolved: ResolvedHandler, target: Target) -> None:
         raise UnknownTarget(f"{target} without a key", [f"{target.service}/KEY/{target.handler}"])
     if not keyed and target.key is not None:
         raise UnknownTarget(f"{target} with a key", [f"{target.service}/{target.handler}"])
+
+
+def check_scope(scope: str | None, limit_key: str | None) -> None:
+    """Raises `UsageError` where a scope or a limit key is malformed, or the key has no scope."""
+    if scope is not None and not _LEVEL.fullmatch(scope):
+        raise UsageError(f"scope {scope!r}: a scope is 1 to 36 letters, digits, `_`, `.` and `-` (RT0024)")
+    if limit_key is None:
+        return
+    if scope is None:
+        raise UsageError(f"limit key {limit_key!r} without a scope: a limit key belongs to one (RT0024)")
+    levels = limit_key.split("/")
+    if len(levels) > 2 or not all(_LEVEL.fullmatch(level) for level in levels):
+        raise UsageError(
+            f"limit key {limit_key!r}: one level or `level/level`, each 1 to 36 letters, digits, `_`, `.`, `-` (RT0024)"
+        )
+
+
+def parse_priority(value: str) -> int:
+    """The priority that a header asks for: -100 to 100, and 0 where it is no number."""
+    try:
+        return min(max(int(value), -PRIORITY_MAX), PRIORITY_MAX)
+    except ValueError:
+        return 0
 
 
 def identify(
@@ -35,10 +64,11 @@ def identify(
         reason = "a workflow runs once by its own key and takes no" if is_workflow else "it cannot be empty: the"
         raise UsageError(f"{target}: {reason} idempotency key")
     if is_workflow:
-        return workflow_invocation_id(target.service, target.key or ""), True
+        return workflow_invocation_id(target.service, target.key or "", target.scope), True
     if idempotency_key is not None:
-        return idempotent_invocation_id(target.service, target.key, target.handler, idempotency_key), True
-    return new_id(target.key), False
+        id = idempotent_invocation_id(target.service, target.key, target.handler, idempotency_key, target.scope)
+        return id, True
+    return new_id(target.scope or target.key), False
 
 
 def runs_once(target: Target) -> Failure:

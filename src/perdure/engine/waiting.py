@@ -52,10 +52,10 @@ def settle(future: pb.Future, known: Mapping[int | str, bool]) -> bool | None:
     outcomes = _take(future.waiting_completions, known, _identity)
     outcomes += _take(future.waiting_signals, known, signal_key)
     outcomes += _take(future.waiting_named_signals, known, signal_key)
-    for position in range(len(future.nested_futures) - 1, -1, -1):
-        outcome = settle(future.nested_futures[position], known)
-        if outcome is not None:
-            outcomes.append(outcome)
+    settled = [settle(nested, known) for nested in future.nested_futures]
+    outcomes += [outcome for outcome in settled if outcome is not None]
+    for position in range(len(settled) - 1, -1, -1):
+        if settled[position] is not None:
             del future.nested_futures[position]
     still_open = bool(
         future.waiting_completions or future.waiting_signals or future.waiting_named_signals or future.nested_futures

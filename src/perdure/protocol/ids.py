@@ -96,15 +96,18 @@ def new_invocation_id(partition: str | None = None) -> InvocationId:
     return invocation_id(raw if partition is None else _hash(partition, _KEY_BYTES) + raw[_KEY_BYTES:])
 
 
-def workflow_invocation_id(service: str, key: str) -> InvocationId:
+def workflow_invocation_id(service: str, key: str, scope: str | None = None) -> InvocationId:
     """The id of a workflow's one main invocation."""
-    return invocation_id(_hash(key, _KEY_BYTES) + _hash(f"wf,{service},{key}", _UNIQUE_BYTES))
+    parts = ["wf", *([] if scope is None else [scope]), service, key]
+    return invocation_id(_hash(scope or key, _KEY_BYTES) + _hash(",".join(parts), _UNIQUE_BYTES))
 
 
-def idempotent_invocation_id(service: str, key: str | None, handler: str, idempotency_key: str) -> InvocationId:
+def idempotent_invocation_id(
+    service: str, key: str | None, handler: str, idempotency_key: str, scope: str | None = None
+) -> InvocationId:
     """The id that all requests with this idempotency key to this target share."""
-    parts = ["ik", service, *([] if key is None else [key]), handler, idempotency_key]
-    partition = idempotency_key if key is None else key
+    parts = [part for part in ("ik", scope, service, key, handler, idempotency_key) if part is not None]
+    partition = scope or (idempotency_key if key is None else key)
     return invocation_id(_hash(partition, _KEY_BYTES) + _hash(",".join(parts), _UNIQUE_BYTES))
 
 

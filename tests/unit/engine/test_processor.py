@@ -320,7 +320,7 @@ class TestState:
         table.say(first, pb.SetStateCommandMessage(key=b"empty", value=pb.Value(content=b"")))
         end(table, first)
         table.commit()
-        assert table.reader.state("Counter", "ada", 1000) == ([(b"empty", b""), (b"n", b"1")], True)
+        assert table.reader.state(("", "Counter", "ada"), 1000) == ([(b"empty", b""), (b"n", b"1")], True)
         second = table.begin("Counter/ada/add")
         table.say(second, pb.GetLazyStateCommandMessage(key=b"n", result_completion_id=1))
         table.say(second, pb.GetLazyStateCommandMessage(key=b"none", result_completion_id=2))
@@ -340,7 +340,7 @@ class TestState:
         table.say(first, pb.SetStateCommandMessage(key=b"gone", value=value), pb.ClearAllStateCommandMessage())
         table.say(first, pb.SetStateCommandMessage(key=b"new", value=value), pb.ClearStateCommandMessage(key=b"no"))
         table.commit()
-        assert table.reader.state_names("Counter", "ada") == [b"new"]
+        assert table.reader.state_names(("", "Counter", "ada")) == [b"new"]
 
     def test_the_names_that_a_handler_is_told_hold_its_own_writes_before_they_are_committed(self, table: Table) -> None:
         handler = table.begin("Counter/ada/add")

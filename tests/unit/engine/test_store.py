@@ -24,7 +24,7 @@ def test_a_batch_of_any_size_is_written_whole(tmp_path: Path) -> None:
 def test_of_a_batch_that_fails_nothing_is_written_and_the_next_is(tmp_path: Path) -> None:
     database = Database(tmp_path)
     writer, reader = Writer(database.writing), Reader(database.reading)
-    broken = Sealed((("timer", [(1, 1, 1)]), ("state", [("s", "k", b"n", None)])))
+    broken = Sealed((("timer", [(1, 1, 1)]), ("state", [("", "s", "k", b"n", None)])))
     with pytest.raises(StoreError, match="cannot be written"):
         writer.commit(broken)
     assert reader.timers_after((-1, 0, 0), 10) == []
@@ -79,9 +79,9 @@ def test_commits_are_synced_in_a_folder_and_not_in_memory(tmp_path: Path) -> Non
 
 def test_eager_state_ends_before_its_limit(tmp_path: Path) -> None:
     database = Database(tmp_path)
-    rows = [("s", "k", f"n{n}".encode(), b"x" * 10) for n in range(3)]
+    rows = [("", "s", "k", f"n{n}".encode(), b"x" * 10) for n in range(3)]
     Writer(database.writing).commit(Sealed((("state", rows),)))
     reader = Reader(database.reading)
-    assert reader.state("s", "k", 24) == ([(b"n0", b"x" * 10), (b"n1", b"x" * 10)], False)
-    assert len(reader.state("s", "k", 36)[0]) == 3
+    assert reader.state(("", "s", "k"), 24) == ([(b"n0", b"x" * 10), (b"n1", b"x" * 10)], False)
+    assert len(reader.state(("", "s", "k"), 36)[0]) == 3
     database.close()

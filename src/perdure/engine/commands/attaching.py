@@ -52,9 +52,14 @@ def _target_id(command: pb.AttachInvocationCommandMessage | pb.GetInvocationOutp
         case "idempotent_request_target":
             target = command.idempotent_request_target
             key = target.service_key if target.HasField("service_key") else None
-            return idempotent_invocation_id(target.service_name, key, target.handler_name, target.idempotency_key)
+            scope = target.scope if target.HasField("scope") else None
+            return idempotent_invocation_id(
+                target.service_name, key, target.handler_name, target.idempotency_key, scope
+            )
         case "workflow_target":
-            return workflow_invocation_id(command.workflow_target.workflow_name, command.workflow_target.workflow_key)
+            workflow = command.workflow_target
+            scope = workflow.scope if workflow.HasField("scope") else None
+            return workflow_invocation_id(workflow.workflow_name, workflow.workflow_key, scope)
         case _:
             raise CommandRejected("attach without a target")
 

@@ -5,7 +5,7 @@ from perdure.engine.events import Target
 from perdure.engine.invocation import Invocation, Status, Waiter
 from perdure.engine.ledger import Ledger
 from perdure.engine.registry import ResolvedHandler
-from perdure.engine.targets import identify, runs_once
+from perdure.engine.targets import check_scope, identify, runs_once
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
@@ -59,12 +59,13 @@ def _callee(
     idempotency_key = command.idempotency_key if command.HasField("idempotency_key") else None
     try:
         resolved = ledger.registry.resolve(command.service_name, command.handler_name)
-        target = Target(command.service_name, command.handler_name, _key(resolved, command.key))
+        scope = command.scope if command.HasField("scope") else None
+        limit_key = command.limit_key if command.HasField("limit_key") else None
+        check_scope(scope, limit_key)
+        target = Target(command.service_name, command.handler_name, _key(resolved, command.key), scope)
         callee_id, may_exist = identify(resolved, target, idempotency_key, ledger.new_id)
     except UsageError as error:
         raise CommandRejected(f"cannot call {command.service_name}/{command.handler_name}: {error}") from error
-    if command.HasField("scope") or command.HasField("limit_key"):
-        raise CommandRejected(f"cannot call {target} in a scope: this engine has no flow control yet (RT0024)")
     ledger.append(invocation, envelope)
     existing = ledger.find(callee_id) if may_exist else None
     callee = existing or ledger.admit(
@@ -75,7 +76,8 @@ def _callee(
         headers=[(header.key, header.value) for header in command.headers],
         idempotency_key=idempotency_key,
         execute_at_ms=execute_at_ms,
-        caller_id=invocation.id,
+        caller=invocation,
+        limit_key=limit_key,
     )
     notification = pb.NotificationMessage(
         completion_id=command.invocation_id_notification_idx, invocation_id=str(callee.id)

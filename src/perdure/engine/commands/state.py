@@ -7,6 +7,7 @@ those that wait for a commit count too.
 
 from perdure.engine.commands.rejection import CommandRejected
 from perdure.engine.invocation import Invocation
+from perdure.engine.keys import Key
 from perdure.engine.ledger import Ledger
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
@@ -22,7 +23,7 @@ def on_get_lazy_state(ledger: Ledger, invocation: Invocation, envelope: Envelope
     """Answer with a value, or with nothing."""
     command = envelope.message
     assert isinstance(command, pb.GetLazyStateCommandMessage)
-    value = ledger.reader.state_value(*_object(invocation), command.key)
+    value = ledger.reader.state_value(_object(invocation), command.key)
     notification = pb.NotificationMessage(completion_id=command.result_completion_id)
     if value is None:
         notification.void.SetInParent()
@@ -36,11 +37,11 @@ def on_get_lazy_state_keys(ledger: Ledger, invocation: Invocation, envelope: Env
     """Answer with the names, sorted."""
     command = envelope.message
     assert isinstance(command, pb.GetLazyStateKeysCommandMessage)
-    service, key = _object(invocation)
-    names = set(ledger.reader.state_names(service, key))
+    key = _object(invocation)
+    names = set(ledger.reader.state_names(key))
     for batch in (ledger.committing, ledger.batch):
         if batch is not None:
-            batch.change_names(service, key, names)
+            batch.change_names(key, names)
     ledger.append(invocation, envelope)
     notification = pb.NotificationMessage(
         completion_id=command.result_completion_id, state_keys=pb.StateKeys(keys=sorted(names))
@@ -51,32 +52,32 @@ def on_get_lazy_state_keys(ledger: Ledger, invocation: Invocation, envelope: Env
 def on_set_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     command = envelope.message
     assert isinstance(command, pb.SetStateCommandMessage)
-    service, key = _writable_object(invocation)
+    key = _writable_object(invocation)
     ledger.append(invocation, envelope)
-    ledger.batch.state[service, key, command.key] = command.value.content
+    ledger.batch.state[*key, command.key] = command.value.content
 
 
 def on_clear_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     command = envelope.message
     assert isinstance(command, pb.ClearStateCommandMessage)
-    service, key = _writable_object(invocation)
+    key = _writable_object(invocation)
     ledger.append(invocation, envelope)
-    ledger.batch.state[service, key, command.key] = None
+    ledger.batch.state[*key, command.key] = None
 
 
 def on_clear_all_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
-    service, key = _writable_object(invocation)
+    key = _writable_object(invocation)
     ledger.append(invocation, envelope)
-    ledger.batch.clear_object(service, key)
+    ledger.batch.clear_object(key)
 
 
-def _object(invocation: Invocation) -> tuple[str, str]:
+def _object(invocation: Invocation) -> Key:
     if invocation.service_type == "SERVICE":
         raise CommandRejected(f"{invocation.target} is a plain service: only virtual objects and workflows have state")
     return invocation.object_key
 
 
-def _writable_object(invocation: Invocation) -> tuple[str, str]:
+def _writable_object(invocation: Invocation) -> Key:
     if invocation.handler_type == "SHARED":
         raise CommandRejected(f"{invocation.target} is a shared handler: it may read state, and not write it")
     return _object(invocation)

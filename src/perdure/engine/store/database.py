@@ -10,7 +10,7 @@ import apsw
 
 from perdure.errors import StoreError, StoreLocked
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "perdure.db"
 
 
@@ -77,18 +77,22 @@ class Database:
         return connection
 
     def _prepare(self) -> None:
-        version = self.writing.pragma("user_version")
-        if version == SCHEMA_VERSION:
-            return
-        if version != 0:
+        version: int = self.writing.pragma("user_version")
+        if version > SCHEMA_VERSION:
             raise StoreError(
-                f"{self.path} has schema version {version}, this perdure reads version {SCHEMA_VERSION}: "
-                "use the perdure that wrote it"
+                f"{self.path} has schema version {version}, this perdure reads up to version {SCHEMA_VERSION}: "
+                "use the perdure that wrote it, or a newer one"
             )
-        if self.writing.execute("select 1 from sqlite_schema").fetchone() is not None:
-            raise StoreError(f"{self.path} is an SQLite file, but not a store of perdure")
-        schema = files("perdure.engine.store").joinpath("schema.sql").read_text()
-        self.writing.execute(f"begin; {schema}; pragma user_version = {SCHEMA_VERSION}; commit")
+        if version == 0:
+            if self.writing.execute("select 1 from sqlite_schema").fetchone() is not None:
+                raise StoreError(f"{self.path} is an SQLite file, but not a store of perdure")
+            self._bring_to(SCHEMA_VERSION, "schema.sql")
+        for older in range(version + 1, SCHEMA_VERSION + 1) if version else ():
+            self._bring_to(older, f"migrations/{older}.sql")
+
+    def _bring_to(self, version: int, script: str) -> None:
+        statements = files("perdure.engine.store").joinpath(script).read_text()
+        self.writing.execute(f"begin immediate; {statements}; pragma user_version = {version}; commit")
 
     def close(self) -> None:
         """Closes both connections and lets go of the lock; what was committed is on disk."""

@@ -67,7 +67,7 @@ class Reader:
         """Who holds a key and who waits for it."""
         rows = self._execute(
             "select number, status from invocation indexed by invocation_keyed"
-            f" where service = ? and key = ? and {_KEYED} order by place",
+            f" where scope = ? and service = ? and key = ? and {_KEYED} order by place",
             key,
         ).fetchall()
         holder = next((number for number, status in rows if status != Status.PENDING), None)
@@ -81,34 +81,39 @@ class Reader:
         )
         return [(due, invocation, completion) for due, invocation, completion in rows]
 
-    def state(self, service: str, key: str, bytes_max: int) -> tuple[list[tuple[bytes, bytes]], bool]:
+    def state(self, key: Key, bytes_max: int) -> tuple[list[tuple[bytes, bytes]], bool]:
         """An object's state as (name, value), and whether that is all; it ends before it would pass `bytes_max`."""
         entries: list[tuple[bytes, bytes]] = []
         size = 0
-        for name, value in self._execute("select name, value from state where service = ? and key = ?", (service, key)):
+        query = "select name, value from state where scope = ? and service = ? and key = ?"
+        for name, value in self._execute(query, key):
             size += len(name) + len(value)
             if size > bytes_max:
                 return entries, False
             entries.append((name, value))
         return entries, True
 
-    def state_value(self, service: str, key: str, name: bytes) -> bytes | None:
-        query = "select value from state where service = ? and key = ? and name = ?"
-        row = self._execute(query, (service, key, name)).fetchone()
+    def state_value(self, key: Key, name: bytes) -> bytes | None:
+        query = "select value from state where scope = ? and service = ? and key = ? and name = ?"
+        row = self._execute(query, (*key, name)).fetchone()
         return row[0] if row is not None else None
 
-    def state_names(self, service: str, key: str) -> list[bytes]:
-        query = "select name from state where service = ? and key = ?"
-        return [name for (name,) in self._execute(query, (service, key))]
+    def state_names(self, key: Key) -> list[bytes]:
+        query = "select name from state where scope = ? and service = ? and key = ?"
+        return [name for (name,) in self._execute(query, key)]
 
     def promise(self, key: PromiseKey) -> Promise | None:
-        query = "select result, waiters from promise where service = ? and key = ? and name = ?"
+        query = "select result, waiters from promise where scope = ? and service = ? and key = ? and name = ?"
         row = self._execute(query, key).fetchone()
         if row is None:
             return None
         result, waiters = row
         notification = pb.NotificationMessage.FromString(result) if result is not None else None
         return Promise(key, notification, _WAITERS.decode(waiters))
+
+    def settings(self, kind: str) -> dict[str, bytes]:
+        """The records of one kind of settings, by name."""
+        return dict(self._execute("select name, record from setting where kind = ? order by name", (kind,)))
 
     def deployments(self) -> list[bytes]:
         """The records of all deployments, in order of registration."""
@@ -139,12 +144,24 @@ def _invocation(row: tuple[Any, ...]) -> Invocation:
         waiters,
         output,
         last_failure,
+        scope,
+        limit_key,
+        priority,
+        caller_target,
+        restarted_from,
+        schedule_id,
+        created_by,
+        inboxed_at,
+        running_at,
+        retention,
+        journal_retention,
+        expires_at,
         journal_length,
     ) = row
     return Invocation(
         number=number,
         id=id,
-        target=Target(service, handler, key),
+        target=Target(service, handler, key, scope or None),
         service_type=service_type,
         handler_type=handler_type,
         status=Status(status),
@@ -161,6 +178,17 @@ def _invocation(row: tuple[Any, ...]) -> Invocation:
         waiters=_WAITERS.decode(waiters) if waiters is not None else [],
         output=pb.OutputCommandMessage.FromString(output) if output is not None else None,
         last_failure=_LAST_FAILURE.decode(last_failure) if last_failure is not None else None,
+        limit_key=limit_key,
+        priority=priority,
+        caller_target=caller_target,
+        restarted_from=restarted_from,
+        schedule_id=schedule_id,
+        created_by=created_by,
+        inboxed_at_ms=inboxed_at,
+        running_at_ms=running_at,
+        retention_ms=retention,
+        journal_retention_ms=journal_retention,
+        expires_at_ms=expires_at,
         journal_length=journal_length,
         stored_at_ms=modified_at,
     )
