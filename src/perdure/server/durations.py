@@ -1,4 +1,4 @@
-"""The `delay` of a send: ISO 8601 (`PT10S`, `P1DT2H`) or as people write it (`10s`, `60ms`, `1 day`, `1h 30m`)."""
+"""The `delay` of a send: ISO 8601 (`PT10S`, `P1DT2H`) or as people write it (`60ms`, `1 day`, `1h 30m`, `01:30:00`)."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from perdure.errors import UsageError
 
-DELAY_MS_MAX = 100 * 366 * 86_400_000  # a century: later due times do not fit every calendar that has to print them
+DELAY_MS_MAX = 7_000 * 366 * 86_400_000  # what is due after the year 9999 cannot be printed by most calendars
 _TEXT_LENGTH_MAX = 100
 
 _NUMBER = r"\d{1,18}(?:[.,]\d{1,9})?"
@@ -16,13 +16,14 @@ _ISO = re.compile(
     rf"(?:T(?=\d)(?:(?P<h>{_NUMBER})H)?(?:(?P<m>{_NUMBER})M)?(?:(?P<s>{_NUMBER})S)?)?",
     re.ASCII | re.IGNORECASE,
 )
-_FRIENDLY_PART = re.compile(rf"\s*({_NUMBER})\s*([a-zµ]+)\s*,?", re.ASCII | re.IGNORECASE)
+_FRIENDLY_PART = re.compile(rf"\s*({_NUMBER})\s*([a-zµμ]+)\s*,?", re.ASCII)  # `10M` is nothing: not even 10 months
+_CLOCK = re.compile(r"\s*(?P<h>\d{1,9}):(?P<m>[0-5]\d):(?P<s>[0-5]\d(?:[.,]\d{1,9})?)", re.ASCII)
 
 _UNITS_MS = {
     name: Decimal(unit_ms)
     for unit_ms, names in (
-        ("0.000001", ("ns", "nsec", "nsecs", "nanosecond", "nanoseconds")),
-        ("0.001", ("us", "µs", "usec", "usecs", "microsecond", "microseconds")),
+        ("0.000001", ("ns", "nsec", "nsecs", "nano", "nanos", "nanosecond", "nanoseconds")),
+        ("0.001", ("us", "µs", "μs", "usec", "usecs", "micro", "micros", "microsecond", "microseconds")),
         ("1", ("ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds")),
         ("1000", ("s", "sec", "secs", "second", "seconds")),
         ("60000", ("m", "min", "mins", "minute", "minutes")),
@@ -38,10 +39,10 @@ def parse_duration_ms(text: str) -> int:
     """A duration in whole milliseconds, rounded up: what is asked to come later never comes at once.
 
     Raises:
-        UsageError: it is not a duration, is negative, or is longer than a century. Months and years are refused,
+        UsageError: it is not a duration, is negative, or is longer than 7,000 years. Months and years are refused,
             since they differ in length.
     """
-    stripped = text.strip()
+    stripped = text.strip().removeprefix("+")
     if not stripped or len(stripped) > _TEXT_LENGTH_MAX:
         _reject(text)
     total_ms = _iso_ms(stripped) if stripped[0] in "Pp" else _friendly_ms(stripped)
@@ -49,7 +50,7 @@ def parse_duration_ms(text: str) -> int:
         _reject(text)
     duration_ms = math.ceil(total_ms)
     if duration_ms > DELAY_MS_MAX:
-        raise UsageError(f"{text!r} is longer than a century")
+        raise UsageError(f"{text!r} is longer than 7,000 years")
     return duration_ms
 
 
@@ -64,10 +65,13 @@ def _iso_ms(text: str) -> Decimal | None:
 def _friendly_ms(text: str) -> Decimal | None:
     total_ms, position = Decimal(0), 0
     while position < len(text):
+        clock = _CLOCK.fullmatch(text, position)
+        if clock is not None:
+            return sum((_ms(number, unit) for unit, number in clock.groupdict().items()), total_ms)
         part = _FRIENDLY_PART.match(text, position)
-        if part is None or part[2].lower() not in _UNITS_MS:
+        if part is None or part[2] not in _UNITS_MS:
             return None
-        total_ms += _ms(part[1], part[2].lower())
+        total_ms += _ms(part[1], part[2])
         position = part.end()
     return total_ms
 
