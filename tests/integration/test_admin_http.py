@@ -137,3 +137,16 @@ async def test_version_names_the_ingress(served: Served) -> None:
     assert body["ingress_endpoint"] == served.server.ingress_url
     assert body["min_admin_api_version"] <= body["max_admin_api_version"]
     assert body["features"] == {}
+
+
+@pytest.mark.parametrize("prefix", ["/v2", "/v3", "/v4"])
+async def test_paths_may_begin_with_a_version_of_the_interface(served: Served, prefix: str) -> None:
+    assert (await served.admin.get(f"{prefix}/health")).status_code == 200
+    assert (await served.admin.get(f"{prefix}/services/Cart")).json()["name"] == "Cart"
+    assert_refused(await served.admin.get("/v9/health"), 404, "no /v9/health")
+
+
+async def test_the_port_describes_itself(served: Served) -> None:
+    document = (await served.admin.get("/openapi")).json()
+    assert document["openapi"].startswith("3.1")
+    assert {"/deployments", "/services/{service}", "/invocations/{invocation_id}/cancel"} <= set(document["paths"])

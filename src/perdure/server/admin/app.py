@@ -7,8 +7,10 @@ from typing import Any
 from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.engine.engine import Engine
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
@@ -23,16 +25,33 @@ logger = logging.getLogger(__name__)
 ADMIN_API_VERSION_MIN = 2
 ADMIN_API_VERSION_MAX = 4
 """The versions of the open admin interface whose paths and bodies are spoken here."""
+_VERSION_PREFIXES = {f"v{version}" for version in range(ADMIN_API_VERSION_MIN, ADMIN_API_VERSION_MAX + 1)}
 
 
 def admin_app(engine: Engine, *, ingress_url: str) -> Starlette:
     app = Starlette(
         routes=routes_of(OPERATIONS),
+        middleware=[Middleware(VersionPrefix)],
         exception_handlers={PerdureError: explain, HTTPException: explain_http, Exception: explain_bug},
     )
     app.state.engine = engine
     app.state.ingress_url = ingress_url
     return app
+
+
+class VersionPrefix:
+    """Takes `/v2`, `/v3` and `/v4` off a path: clients of the open interface put the version there that they found in
+    common by `/version`, and what we serve is the same in all of them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            _, prefix, rest = (*scope["path"].split("/", 2), "")[:3]
+            if prefix in _VERSION_PREFIXES:
+                scope = {**scope, "path": "/" + rest}
+        await self.app(scope, receive, send)
 
 
 async def health(request: Request) -> Response:
