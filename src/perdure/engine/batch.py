@@ -50,6 +50,10 @@ class Batch:
     cleared_objects: list[Key] = field(default_factory=list[Key])
     promises: dict[PromiseKey, Promise] = field(default_factory=dict[PromiseKey, Promise])
     deployments: list[Row] = field(default_factory=list[Row])
+    mutations: dict[int, Row | None] = field(default_factory=dict[int, Row | None])
+    purged: list[int] = field(default_factory=list[int])
+    purged_entries: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    cleared_promises: list[Key] = field(default_factory=list[Key])
     settings: dict[SettingKey, bytes | None] = field(default_factory=dict[SettingKey, bytes | None])
     events: list[Row] = field(default_factory=list[Row])
     keys: set[Key] = field(default_factory=set[Key])
@@ -65,6 +69,10 @@ class Batch:
             or self.cleared_objects
             or self.promises
             or self.deployments
+            or self.mutations
+            or self.purged
+            or self.purged_entries
+            or self.cleared_promises
             or self.settings
             or self.events
         )
@@ -94,6 +102,9 @@ class Batch:
             if rows:
                 statements.append((name, rows))
 
+        add("purge_event", [(number,) for number in self.purged])
+        add("purge_journal", list[Row](self.purged_entries))
+        add("purge_invocation", [(number,) for number in self.purged])
         add("deployment", self.deployments)
         add("invocation", [_invocation_row(invocation) for invocation in self.invocations.values()])
         add("journal", list[Row](self.journal))
@@ -102,7 +113,10 @@ class Batch:
         add("clear_object", list[Row](self.cleared_objects))
         add("clear_state", [key for key, value in self.state.items() if value is None])
         add("state", [(*key, value) for key, value in self.state.items() if value is not None])
+        add("clear_promises", list[Row](self.cleared_promises))
         add("promise", [_promise_row(promise) for promise in self.promises.values()])
+        add("clear_mutation", [(place,) for place, row in self.mutations.items() if row is None])
+        add("mutation", [(place, *row) for place, row in self.mutations.items() if row is not None])
         add("event", self.events)
         add("clear_setting", [key for key, record in self.settings.items() if record is None])
         add("setting", [(*key, record) for key, record in self.settings.items() if record is not None])

@@ -33,6 +33,7 @@ class Step(StrEnum):
     STARTED = "started"
     SUSPENDED = "suspended"
     RESUMED = "resumed"
+    HELD = "held"
     FAILED = "failed"
     GAVE_UP = "gave up"
     ENDED = "ended"
@@ -50,6 +51,10 @@ LIFECYCLE: dict[tuple[Status, Step], Status] = {
     (Status.BACKING_OFF, Step.RESUMED): Status.READY,
     (Status.SUSPENDED, Step.RESUMED): Status.READY,
     (Status.PAUSED, Step.RESUMED): Status.READY,
+    (Status.READY, Step.HELD): Status.PAUSED,
+    (Status.RUNNING, Step.HELD): Status.PAUSED,
+    (Status.BACKING_OFF, Step.HELD): Status.PAUSED,
+    (Status.SUSPENDED, Step.HELD): Status.PAUSED,
     **{(status, Step.ENDED): Status.COMPLETED for status in Status if status is not Status.COMPLETED},
 }
 """The whole truth: what is not here is a bug of ours."""

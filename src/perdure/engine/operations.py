@@ -12,11 +12,12 @@ from perdure.engine.events import (
 )
 from perdure.engine.invocation import Invocation, Status, Step
 from perdure.engine.ledger import Ledger
-from perdure.engine.targets import check_key, check_scope, runs_once
+from perdure.engine.targets import check_key, runs_once
 from perdure.errors import Conflict, PerdureError, UnknownInvocation
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, FIRST_AWAKEABLE_SIGNAL, InvocationId
 from perdure.protocol.messages import MessageType
+from perdure.protocol.scopes import check_scope
 
 CANCELLED = 409
 

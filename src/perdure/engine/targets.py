@@ -1,6 +1,5 @@
 """Which invocation a call means: a new one, or the one that its workflow key or idempotency key leads to."""
 
-import re
 from collections.abc import Callable
 
 from perdure.engine.events import Failure, Target
@@ -11,8 +10,6 @@ from perdure.protocol.ids import InvocationId, idempotent_invocation_id, workflo
 PRIORITY_HEADER = "x-perdure-priority"
 PRIORITY_MAX = 100
 
-_LEVEL = re.compile(r"[a-zA-Z0-9_.-]{1,36}")
-
 
 def check_key(resolved: ResolvedHandler, target: Target) -> None:
     """Raises `UnknownTarget` where a key is missing, or given to a service that has none."""
@@ -21,21 +18,6 @@ def check_key(resolved: ResolvedHandler, target: Target) -> None:
         raise UnknownTarget(f"{target} without a key", [f"{target.service}/KEY/{target.handler}"])
     if not keyed and target.key is not None:
         raise UnknownTarget(f"{target} with a key", [f"{target.service}/{target.handler}"])
-
-
-def check_scope(scope: str | None, limit_key: str | None) -> None:
-    """Raises `UsageError` where a scope or a limit key is malformed, or the key has no scope."""
-    if scope is not None and not _LEVEL.fullmatch(scope):
-        raise UsageError(f"scope {scope!r}: a scope is 1 to 36 letters, digits, `_`, `.` and `-` (RT0024)")
-    if limit_key is None:
-        return
-    if scope is None:
-        raise UsageError(f"limit key {limit_key!r} without a scope: a limit key belongs to one (RT0024)")
-    levels = limit_key.split("/")
-    if len(levels) > 2 or not all(_LEVEL.fullmatch(level) for level in levels):
-        raise UsageError(
-            f"limit key {limit_key!r}: one level or `level/level`, each 1 to 36 letters, digits, `_`, `.`, `-` (RT0024)"
-        )
 
 
 def parse_priority(value: str) -> int:

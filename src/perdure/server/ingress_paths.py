@@ -1,9 +1,11 @@
 """Paths of the ingress: which of its few questions a path asks. Pure: a path and the known services in, an `Asked` out.
 
-    /{service}/{handler}[/send]   /{service}/{key}/{handler}[/send]   /restate/{call|send}/{target}
-    /restate/{awakeables|a}/{id}/{resolve|reject}                     /restate/health
+    /{service}/{handler}[/send]   /{service}/{key}/{handler}[/send]   /restate/[scope/{scope}/]{call|send}/{target}
     /restate/{attach|output}/{invocation id}                          /restate/invocation/{id}/{attach|output}
     /restate/invocation/{target}/{idempotency key}/{attach|output}    /restate/workflow/{name}/{key}/{attach|output}
+    /restate/{attach|output|lookup}, with the target in the body      /restate/health    /openapi[/{service}]
+    /restate/{awakeables|a}/{id}/{resolve|reject}                     /restate/signals/{invocation id}/{name}/...
+    /restate/[scope/{scope}/]promises/{workflow}/{key}/{name}/{resolve|reject}
 
 Whether a target has a key depends on the kind of its service: `/Cart/send/send` calls `send` of the object `send`.
 """
@@ -19,6 +21,9 @@ from perdure.engine.events import Target
 from perdure.errors import UnknownTarget, UsageError
 from perdure.protocol.discovery import ServiceManifest
 from perdure.protocol.ids import idempotent_invocation_id, workflow_invocation_id
+from perdure.protocol.scopes import check_scope
+
+Completion: TypeAlias = Literal["resolve", "reject"]
 
 
 class AskedCall(Struct, frozen=True):
@@ -28,7 +33,21 @@ class AskedCall(Struct, frozen=True):
 
 class AskedAwakeable(Struct, frozen=True):
     awakeable_id: str
-    act: Literal["resolve", "reject"]
+    act: Completion
+
+
+class AskedSignal(Struct, frozen=True):
+    invocation_id: str
+    name: str
+    act: Completion
+
+
+class AskedPromise(Struct, frozen=True):
+    service: str
+    key: str
+    scope: str | None
+    name: str
+    act: Completion
 
 
 class AskedResult(Struct, frozen=True):
@@ -38,12 +57,42 @@ class AskedResult(Struct, frozen=True):
     act: Literal["attach", "output"]
 
 
+class AskedTarget(Struct, frozen=True):
+    """The same, or the id alone (`lookup`), of the invocation that the request's body says."""
+
+    act: Literal["attach", "output", "lookup"]
+
+
 class AskedHealth(Struct, frozen=True):
     pass
 
 
-Asked: TypeAlias = AskedCall | AskedAwakeable | AskedResult | AskedHealth
+class AskedOpenApi(Struct, frozen=True):
+    """The OpenAPI document of a service, or of all."""
+
+    service: str | None
+
+
+Asked: TypeAlias = (
+    AskedCall | AskedAwakeable | AskedSignal | AskedPromise | AskedResult | AskedTarget | AskedHealth | AskedOpenApi
+)
 Services: TypeAlias = Callable[[str], ServiceManifest | None]
+
+RESERVED = (
+    "call",
+    "send",
+    "attach",
+    "output",
+    "lookup",
+    "scope",
+    "invocation",
+    "workflow",
+    "awakeables",
+    "signals",
+    "promises",
+    "health",
+)
+"""What may come after /restate/; names of services do not."""
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _KINDS = {
@@ -79,8 +128,15 @@ def parse_path(raw_path: bytes, services: Services, targets: Callable[[], list[s
     if "%" in path:
         segments = [_decoded(segment) for segment in segments]
     match segments:
+        case ["restate", "scope", scope, verb, *rest]:
+            check_scope(scope, None)
+            return _in_scope(path, scope, verb, rest, services, targets)
         case ["restate", verb, *rest]:
             return _reserved(path, verb, rest, services, targets)
+        case ["openapi"]:
+            return AskedOpenApi(None)
+        case ["openapi", service]:
+            return AskedOpenApi(service)
         case [service, _, *_] if service != "restate":
             return _call(path, segments, services, targets)
         case ["health"]:
@@ -103,13 +159,14 @@ def _reserved(path: str, verb: str, rest: list[str], services: Services, targets
     match verb, rest:
         case "health", []:
             return AskedHealth()
-        case "call" | "send", [_, _, *_]:
-            service, key, handler, extra = _split_target(rest, services, targets)
-            if extra:
-                _misfit(path, rest, services(service))
-            return AskedCall(Target(service, handler, key), send=verb == "send")
+        case "call" | "send" | "promises", _:
+            return _in_scope(path, None, verb, rest, services, targets)
         case "awakeables" | "a", [awakeable_id, "resolve" | "reject" as act]:
             return AskedAwakeable(awakeable_id, act)
+        case "signals", [invocation_id, name, "resolve" | "reject" as act]:
+            return AskedSignal(invocation_id, name, act)
+        case "attach" | "output" | "lookup", []:
+            return AskedTarget(verb)
         case "attach" | "output", [invocation_id]:
             return AskedResult(invocation_id, verb)
         case "invocation", [invocation_id, "attach" | "output" as act]:
@@ -122,7 +179,28 @@ def _reserved(path: str, verb: str, rest: list[str], services: Services, targets
         case "workflow", [name, key, "attach" | "output" as act]:
             return AskedResult(workflow_invocation_id(name, key), act)
         case _:
-            raise NoSuchPath(f"no {path}: under /restate/ there are call, send, attach, output, awakeables and health")
+            raise NoSuchPath(f"no {path}: under /restate/ there are {', '.join(RESERVED)}")
+
+
+def _in_scope(
+    path: str, scope: str | None, verb: str, rest: list[str], services: Services, targets: Callable[[], list[str]]
+) -> AskedCall | AskedPromise:
+    """What is asked with a scope, or without one, which is the same as far as the path goes."""
+    match verb, rest:
+        case "call" | "send", [_, _, *_]:
+            service, key, handler, extra = _split_target(rest, services, targets)
+            if extra:
+                _misfit(path, rest, services(service))
+            return AskedCall(Target(service, handler, key, scope), send=verb == "send")
+        case "promises", [service, key, name, "resolve" | "reject" as act]:
+            return AskedPromise(service, key, scope, name, act)
+        case "promises", _:
+            raise NoSuchPath(f"no {path}: expected .../promises/{{workflow}}/{{key}}/{{promise}}/resolve or /reject")
+        case _:
+            raise NoSuchPath(
+                f"no {path}: expected /restate/call/{{service}}/{{handler}}, send for call, or in a scope "
+                "/restate/scope/{scope}/call/{service}/{handler}; after an object or workflow comes its {key}"
+            )
 
 
 def _call(path: str, segments: list[str], services: Services, targets: Callable[[], list[str]]) -> AskedCall:

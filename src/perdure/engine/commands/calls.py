@@ -5,10 +5,11 @@ from perdure.engine.events import Target
 from perdure.engine.invocation import Invocation, Status, Waiter
 from perdure.engine.ledger import Ledger
 from perdure.engine.registry import ResolvedHandler
-from perdure.engine.targets import check_scope, identify, runs_once
+from perdure.engine.targets import identify, runs_once
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
+from perdure.protocol.scopes import check_scope
 
 LOOP_DETECTED = 508
 

@@ -46,8 +46,12 @@ class Reader:
 
     def last_place(self) -> int:
         """The last place that was given in any key's queue, of those that are still in one."""
-        row = self._execute(f"select max(place) from invocation indexed by invocation_keyed where {_KEYED}").fetchone()
-        return row[0] or 0 if row is not None else 0
+        query = (
+            f"select max(coalesce((select max(place) from invocation indexed by invocation_keyed where {_KEYED}), 0),"
+            " coalesce((select max(place) from mutation), 0))"
+        )
+        row = self._execute(query).fetchone()
+        return row[0] if row is not None else 0
 
     def ready(self) -> list[int]:
         """All invocations that were running or about to, in order of arrival: what recovery starts again."""
@@ -64,14 +68,15 @@ class Reader:
         return [Envelope(type, decode_payload(type, payload)) for type, payload in rows]
 
     def queue(self, key: Key) -> Queue:
-        """Who holds a key and who waits for it."""
+        """Who holds a key and who waits for it: invocations, and mutations by their negated places."""
         rows = self._execute(
-            "select number, status from invocation indexed by invocation_keyed"
-            f" where scope = ? and service = ? and key = ? and {_KEYED} order by place",
+            "select number, status, place from invocation indexed by invocation_keyed"
+            f" where scope = ?1 and service = ?2 and key = ?3 and {_KEYED} union all"
+            " select -place, 'pending', place from mutation where scope = ?1 and service = ?2 and key = ?3 order by 3",
             key,
         ).fetchall()
-        holder = next((number for number, status in rows if status != Status.PENDING), None)
-        return Queue(holder, deque(number for number, status in rows if status == Status.PENDING))
+        holder = next((number for number, status, _ in rows if status != Status.PENDING), None)
+        return Queue(holder, deque(number for number, status, _ in rows if status == Status.PENDING))
 
     def timers_after(self, timer: Timer, limit: int) -> list[Timer]:
         rows = self._execute(
@@ -110,6 +115,28 @@ class Reader:
         result, waiters = row
         notification = pb.NotificationMessage.FromString(result) if result is not None else None
         return Promise(key, notification, _WAITERS.decode(waiters))
+
+    def called_by(self, id: InvocationId) -> list[int]:
+        """The invocations that were called from this one and have not ended."""
+        query = (
+            "select number from invocation indexed by invocation_called"
+            " where caller_id = ? and caller_id is not null and status <> 'completed' order by number"
+        )
+        return [number for (number,) in self._execute(query, (id,))]
+
+    def expired(self, now_ms: int, limit: int) -> list[int]:
+        """Ended invocations of which something is to be purged by now, the earliest first."""
+        query = "select number from invocation where expires_at <= ? order by expires_at limit ?"
+        return [number for (number,) in self._execute(query, (now_ms, limit))]
+
+    def next_expiry(self, after_ms: int) -> int | None:
+        """The next time after this at which something is to be purged."""
+        row = self._execute("select min(expires_at) from invocation where expires_at > ?", (after_ms,)).fetchone()
+        return row[0] if row is not None else None
+
+    def mutation(self, place: int) -> bytes | None:
+        row = self._execute("select record from mutation where place = ?", (place,)).fetchone()
+        return row[0] if row is not None else None
 
     def settings(self, kind: str) -> dict[str, bytes]:
         """The records of one kind of settings, by name."""

@@ -64,11 +64,16 @@ create table event (
     record       blob not null,     -- json
     primary key (invocation, at, type)
 ) strict, without rowid;
+-- An invocation that fails for weeks keeps the newest of its failures.
+create trigger event_bound after insert on event begin
+    delete from event where invocation = new.invocation
+        and at < (select at from event where invocation = new.invocation order by at desc limit 1 offset 99);
+end;
 
 create table timer (
     due         integer not null,
     invocation  integer not null,
-    completion  integer not null,   -- 0: the invocation's start; -1: its end by force; else the completion to give it
+    completion  integer not null,   -- 0: the invocation's start; 2^32: its end by force; else the completion to give it
     primary key (due, invocation, completion)
 ) strict, without rowid;
 

@@ -71,6 +71,8 @@ _CHANGING = (
     "last_failure",
     "inboxed_at",
     "running_at",
+    "retention",
+    "journal_retention",
     "expires_at",
 )
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)

@@ -32,6 +32,10 @@ create table event (
     record       blob not null,
     primary key (invocation, at, type)
 ) strict, without rowid;
+create trigger event_bound after insert on event begin
+    delete from event where invocation = new.invocation
+        and at < (select at from event where invocation = new.invocation order by at desc limit 1 offset 99);
+end;
 
 alter table state rename to old_state;
 create table state (

@@ -2,8 +2,8 @@
 
 import pytest
 
-from perdure.engine.targets import check_scope
 from perdure.errors import UsageError
+from perdure.protocol.scopes import check_scope
 
 ALLOWED = ["a", "Tenant-7_x.y", "x" * 36]
 REFUSED = ["", "a b", "ä", "x" * 37, "a\n", "a/b/c", "/", "a/", "/b", "a//b"]
