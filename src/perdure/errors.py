@@ -5,6 +5,7 @@ PerdureError
 │   ├── UnknownTarget          no such service or handler is deployed                                404
 │   ├── UnknownInvocation      no such invocation                                                    404
 │   ├── UnknownDeployment      no such deployment                                                    404
+│   ├── UnknownSchedule        no such schedule                                                      404
 │   ├── InvalidInput           the body does not fit the handler's input                             400
 │   ├── Conflict               the thing is there, in a state that does not allow it                 409
 │   ├── TooLarge               a body above its limit                                                413
@@ -20,6 +21,8 @@ PerdureError
 └── EngineStopping             the engine shuts down; ask again later                                503
 
 TerminalError                  raised by handlers: recorded, given to the caller, never retried
+├── TimedOut                   what was awaited with a `timeout` did not come in time                408
+└── AllFailed                  `first_succeeded` found no success
 RetryableError                 raised by handlers: the attempt is made again, after the given delay
 SdkInternalBaseException       control flow of the SDK (a BaseException): handlers must let it pass
 ├── SuspendedException         the attempt ends here and goes on later
@@ -77,6 +80,15 @@ class UnknownDeployment(UsageError):
 
     def __init__(self, deployment_id: str) -> None:
         super().__init__(f"no deployment {deployment_id}: `perdure deployments list` shows what is registered")
+
+
+class UnknownSchedule(UsageError):
+    """The engine has no schedule with this id."""
+
+    http_status = 404
+
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(f"no schedule {schedule_id!r}: `perdure schedules list` shows what there is")
 
 
 class InvalidInput(UsageError):
@@ -178,6 +190,23 @@ class TerminalError(Exception):
         super().__init__(self.message)
         self.status_code = status_code
         self.metadata: dict[str, str] | None = dict(metadata) if metadata else None
+
+
+class TimedOut(TerminalError):
+    """What a handler waited for with a `timeout` did not come in time; the message says what, and how long it was."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(message, 408)
+
+
+class AllFailed(TerminalError):
+    """`first_succeeded` found no success. Its status code is that of all failures, if they have one in common."""
+
+    def __init__(self, failures: Sequence[TerminalError]) -> None:
+        self.failures = list(failures)
+        told = "; ".join(f"{failure.status_code} {failure.message}" for failure in failures)
+        codes = {failure.status_code for failure in failures}
+        super().__init__(f"all {len(failures)} failed: {told}", codes.pop() if len(codes) == 1 else 500)
 
 
 class RetryableError(Exception):

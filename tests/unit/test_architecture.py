@@ -62,6 +62,8 @@ CORES = [
     "engine/retries.py",
     "engine/timers.py",
     "engine/registry.py",
+    "engine/schedules.py",
+    "engine/firing.py",
     "engine/commands",
 ]
 IMPURE = {

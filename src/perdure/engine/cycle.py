@@ -219,7 +219,7 @@ class Cycle:
     # ---- time ----
 
     def _arm_timer(self) -> None:
-        due_ms = None if self._stopping else self._ledger.timers.next_due_ms()
+        due_ms = None if self._stopping else self._next_due_ms()
         if due_ms == self._timer_due_ms:
             return
         self._disarm_timer()
@@ -229,6 +229,11 @@ class Cycle:
             # Nor late: the wall clock may be set, or stand still while a laptop sleeps, and the loop's does not follow.
             delay_s = min(max(1, due_ms - self._clock()) / 1000, _TIMER_CHECK_S)
             self._timer = self._loop.call_later(delay_s, self._on_timer)
+
+    def _next_due_ms(self) -> int | None:
+        ledger = self._ledger
+        due = (ledger.timers.next_due_ms(), ledger.schedules.next_due_ms())
+        return min((due_ms for due_ms in due if due_ms is not None), default=None)
 
     def _disarm_timer(self) -> None:
         if self._timer is not None:

@@ -22,6 +22,7 @@ from perdure.engine.events import (
 from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger, outcome_of
 from perdure.engine.registry import Deployment, Registration, Registry
+from perdure.engine.scheduling import Scheduling
 from perdure.engine.store.database import Database
 from perdure.engine.store.reader import Reader
 from perdure.engine.store.writer import Writer
@@ -81,6 +82,7 @@ class Engine:
                 transport_of=self._deployments.transport_of,
                 clock=self._clock,
             )
+            self.schedules = Scheduling(self._ledger, self._cycle.ask, self._clock)
             if embedded is not None:
                 await self._deployments.register_embedded(self._cycle.ask, embedded)
         except BaseException:

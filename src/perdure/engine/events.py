@@ -149,6 +149,13 @@ class SettingsChanged(Struct, frozen=True):
     changes: tuple[tuple[str, str, bytes | None], ...]
 
 
+class ScheduleTriggered(Struct, frozen=True):
+    """Somebody wants what a schedule starts to be started now."""
+
+    request: int
+    schedule_id: str
+
+
 class DeploymentRegistered(Struct, frozen=True):
     """The registry took in a deployment (new, or with a new manifest); it is to be kept."""
 
@@ -169,5 +176,6 @@ Event: TypeAlias = (
     | KillRequested
     | ResumeRequested
     | SettingsChanged
+    | ScheduleTriggered
     | DeploymentRegistered
 )

@@ -21,6 +21,7 @@ from perdure.engine.invocation import Invocation, Status, Step, Waiter, signal_k
 from perdure.engine.keys import Keys
 from perdure.engine.registry import Registry, ResolvedHandler
 from perdure.engine.replay import learn
+from perdure.engine.schedules import DEFINITION, PROGRESS, Schedules
 from perdure.engine.store.reader import Reader
 from perdure.engine.targets import PRIORITY_HEADER, parse_priority
 from perdure.engine.timers import START, Timer, Timers
@@ -54,6 +55,7 @@ class Ledger:
         self.committing: Batch | None = None
         self.keys = Keys(reader.queue)
         self.timers = Timers(self._timers_after)
+        self.schedules = Schedules(reader.settings(DEFINITION), reader.settings(PROGRESS))
         self._last_number = reader.last_number()
         self._last_place = reader.last_place()
         self.last_attempt = 0

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from perdure.engine import attempts, operations
+from perdure.engine import attempts, firing, operations
 from perdure.engine.commands import MESSAGES, CommandRejected
 from perdure.engine.effects import Respond, StartAttempt
 from perdure.engine.events import (
@@ -15,6 +15,7 @@ from perdure.engine.events import (
     KillRequested,
     MessageReceived,
     ResumeRequested,
+    ScheduleTriggered,
     SettingsChanged,
     SignalSent,
     Submitted,
@@ -77,6 +78,8 @@ class Processor:
             case SettingsChanged():
                 ledger.batch.settings.update(((kind, name), record) for kind, name, record in event.changes)
                 ledger.batch.effects.append(Respond(event.request, None))
+            case ScheduleTriggered():
+                firing.on_triggered(ledger, event)
             case DeploymentRegistered():
                 ledger.batch.deployments.append((event.deployment_id, event.record))
                 ledger.batch.effects.append(Respond(event.request, None))
@@ -105,6 +108,7 @@ def _on_message(ledger: Ledger, event: MessageReceived) -> None:
 
 
 def _on_timers_due(ledger: Ledger, event: TimersDue) -> None:
+    firing.fire_due(ledger, event.limit)
     for _ in range(event.limit):
         timer = ledger.timers.pop_due(ledger.now_ms)
         if timer is None:

@@ -111,6 +111,13 @@ def idempotent_invocation_id(
     return invocation_id(_hash(partition, _KEY_BYTES) + _hash(",".join(parts), _UNIQUE_BYTES))
 
 
+def scheduled_invocation_id(schedule_id: str, at_ms: int, partition: str | None = None) -> InvocationId:
+    """The id of what a schedule starts for a time; `partition` as in `new_invocation_id`."""
+    return invocation_id(
+        _hash(partition or schedule_id, _KEY_BYTES) + _hash(f"sch,{schedule_id},{at_ms}", _UNIQUE_BYTES)
+    )
+
+
 def _hash(text: str, size: int) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:size]
 
