@@ -83,16 +83,16 @@ class Batch:
             del self.state[state_key]
         self.cleared_objects.append(key)
 
-    def change_names(self, key: Key, names: set[bytes]) -> None:
-        """Makes of the names of an object's state those that it has after this batch."""
+    def change_state(self, key: Key, entries: dict[bytes, bytes]) -> None:
+        """Makes of an object's state what it is after this batch."""
         if key in self.cleared_objects:
-            names.clear()
+            entries.clear()
         for (*its_key, name), value in self.state.items():
             if tuple(its_key) == key:
                 if value is None:
-                    names.discard(name)
+                    entries.pop(name, None)
                 else:
-                    names.add(name)
+                    entries[name] = value
 
     def seal(self) -> Sealed:
         """The rows. Called once; what happens to the objects afterwards is the next batch's."""

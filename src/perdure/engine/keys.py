@@ -37,6 +37,10 @@ class Keys:
         queue.waiting.append(number)
         return False
 
+    def holder(self, key: Key) -> int | None:
+        """The number of the invocation that has the key."""
+        return self._queue(key).holder
+
     def release(self, key: Key, number: int) -> int | None:
         """Give up the key, or the place in its queue; the number of the invocation that has the key now by this."""
         queue = self._queue(key)

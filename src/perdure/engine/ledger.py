@@ -11,14 +11,19 @@ L3  An effect never precedes the commit of the rows that it rests on: it lies in
 L4  Memory equals what recovery would build: what is not in a row (attempts, failures, retry times) may be lost.
 """
 
+import logging
+import sys
 from collections.abc import Callable, Iterable
+
+from msgspec import Struct
 
 from perdure.engine.batch import Batch, Promise, PromiseKey
 from perdure.engine.config import EngineConfig
 from perdure.engine.effects import Notify, Respond, StartAttempt, StopAttempt
 from perdure.engine.events import Failure, Outcome, Target
 from perdure.engine.invocation import Invocation, Status, Step, Waiter, signal_key
-from perdure.engine.keys import Keys
+from perdure.engine.keys import Key, Keys
+from perdure.engine.mutation import Mutation
 from perdure.engine.registry import Registry, ResolvedHandler
 from perdure.engine.replay import learn
 from perdure.engine.schedules import DEFINITION, PROGRESS, Schedules
@@ -32,6 +37,18 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import InvocationId
 from perdure.protocol.messages import Envelope, MessageType, is_notification
 from perdure.version import __version__
+
+logger = logging.getLogger(__name__)
+
+
+class Repeated(Struct, frozen=True):
+    """What a new invocation takes over from one that has ended: entries of its journal, and where these fit."""
+
+    id: InvocationId
+    deployment_id: str | None = None
+    protocol_version: int = 0
+    journal: tuple[Envelope, ...] = ()
+
 
 _AT_REST = frozenset(
     {Status.SCHEDULED, Status.PENDING, Status.READY, Status.SUSPENDED, Status.PAUSED, Status.COMPLETED}
@@ -56,6 +73,7 @@ class Ledger:
         self.keys = Keys(reader.queue)
         self.timers = Timers(self._timers_after)
         self.schedules = Schedules(reader.settings(DEFINITION), reader.settings(PROGRESS))
+        self.next_expiry_ms = reader.next_expiry(-1)
         self._last_number = reader.last_number()
         self._last_place = reader.last_place()
         self.last_attempt = 0
@@ -101,6 +119,7 @@ class Ledger:
         execute_at_ms: int = 0,
         caller: Invocation | None = None,
         limit_key: str | None = None,
+        repeats: "Repeated | None" = None,
     ) -> Invocation:
         """Take in a new invocation; it starts now, when its key is free, or when its time has come."""
         self._last_number += 1
@@ -137,6 +156,12 @@ class Ledger:
         invocation.input = Envelope(MessageType.INPUT, command)
         self.touch(invocation)
         self.append(invocation, invocation.input)
+        if repeats is not None:
+            invocation.restarted_from = repeats.id
+            invocation.deployment_id = repeats.deployment_id
+            invocation.protocol_version = repeats.protocol_version
+            for envelope in repeats.journal:
+                self.append(invocation, envelope)
         if execute_at_ms > self.now_ms:
             self.set_timer((execute_at_ms, invocation.number, START))
         else:
@@ -231,6 +256,8 @@ class Ledger:
         at_its_key = invocation.exclusive and invocation.status is not Status.SCHEDULED
         invocation.advance(Step.ENDED, self.now_ms)
         invocation.completed_at_ms = self.now_ms
+        invocation.expires_at_ms = self.now_ms + invocation.journal_retention_ms
+        self.expires(invocation.expires_at_ms)
         invocation.output = output
         invocation.awaiting = None
         if invocation.attempt:
@@ -245,10 +272,65 @@ class Ledger:
             outcome = outcome_of(invocation)
             self.batch.effects.extend(Respond(request, outcome) for request in requests)
         if at_its_key:
-            self.batch.keys.add(invocation.object_key)
-            following = self.keys.release(invocation.object_key, invocation.number)
-            if following is not None and (next_in_line := self.find_number(following)) is not None:
-                self.make_ready(next_in_line, Step.FELL_DUE)
+            self.hand_over(invocation.object_key, invocation.number)
+
+    def hand_over(self, key: Key, number: int) -> None:
+        """The key goes to the next in line; a mutation of the object's state has it for this moment only."""
+        self.batch.keys.add(key)
+        following = self.keys.release(key, number)
+        while following is not None and following < 0:
+            self._apply_waiting(key, -following)
+            following = self.keys.release(key, following)
+        if following is not None and (next_in_line := self.find_number(following)) is not None:
+            self.make_ready(next_in_line, Step.FELL_DUE)
+
+    def mutate(self, key: Key, mutation: Mutation) -> bool:
+        """Change an object's state when its key is free: now, and then whether it could be; or later, in its turn."""
+        place = self._last_place = self._last_place + 1
+        self.batch.keys.add(key)
+        if not self.keys.take(key, -place):
+            self.batch.mutations[place] = (*key, mutation.encode())
+            return True
+        applied = self._apply(key, mutation)
+        self.hand_over(key, -place)
+        return applied
+
+    def _apply(self, key: Key, mutation: Mutation) -> bool:
+        if not mutation.fits(self.state(key)):
+            return False
+        self.batch.clear_object(key)
+        for name, value in mutation.state.items():
+            self.batch.state[*key, name.encode()] = value
+        return True
+
+    def _apply_waiting(self, key: Key, place: int) -> None:
+        record = self.reader.mutation(place)
+        for batch in (self.committing, self.batch):
+            if batch is not None and (row := batch.mutations.get(place)) is not None:
+                record = row[-1]
+        assert isinstance(record, bytes), f"the mutation at {place} of {key} is gone"
+        self.batch.mutations[place] = None
+        if not self._apply(key, Mutation.decode(record)):
+            logger.warning("the state of %s is not changed: it was another version when its turn came", "/".join(key))
+
+    def state(self, key: Key) -> list[tuple[bytes, bytes]]:
+        """An object's whole state, with what is not committed yet."""
+        entries = dict(self.reader.state(key, sys.maxsize)[0])
+        for batch in (self.committing, self.batch):
+            if batch is not None:
+                batch.change_state(key, entries)
+        return sorted(entries.items())
+
+    def holder(self, key: Key) -> Invocation | None:
+        """The invocation that has a key now."""
+        self.batch.keys.add(key)  # so that it is dropped from memory again
+        number = self.keys.holder(key)
+        return self.find_number(number) if number is not None and number > 0 else None
+
+    def expires(self, at_ms: int) -> None:
+        """Something is to be purged at this time."""
+        if self.next_expiry_ms is None or at_ms < self.next_expiry_ms:
+            self.next_expiry_ms = at_ms
 
     def fail(self, invocation: Invocation, code: int, message: str) -> None:
         """End the invocation in failure."""

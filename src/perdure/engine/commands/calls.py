@@ -2,6 +2,7 @@
 
 from perdure.engine.commands.rejection import CommandRejected
 from perdure.engine.events import Target
+from perdure.engine.family import circle
 from perdure.engine.invocation import Invocation, Status, Waiter
 from perdure.engine.ledger import Ledger
 from perdure.engine.registry import ResolvedHandler
@@ -20,9 +21,13 @@ def on_call(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     assert isinstance(command, pb.CallCommandMessage)
     resolved, callee, is_new = _callee(ledger, invocation, envelope, command, 0)
     waiter = Waiter(invocation.number, command.result_completion_id, MessageType.CALL_COMPLETION)
-    if callee.status is Status.PENDING and invocation.exclusive and callee.object_key == invocation.object_key:
-        # The callee waits for the key, the caller holds it and would wait for the callee: neither would ever go on.
-        message = f"{callee.target} waits for its key, which {invocation.target} holds and would wait for it with"
+    if callee.status is Status.PENDING and (waiting := circle(ledger, invocation, callee.object_key)):
+        # Each of them would wait for the next, and none ever go on.
+        message = _deadlock(callee, waiting)
+        if not is_new:  # somebody else's, which may yet get its key
+            failure = pb.Failure(code=LOOP_DETECTED, message=message)
+            ledger.answer(waiter, pb.OutputCommandMessage(failure=failure))
+            return
         ledger.fail(callee, LOOP_DETECTED, message)
     if resolved.handler_type == "WORKFLOW" and not is_new:
         refusal = runs_once(callee.target)
@@ -30,6 +35,11 @@ def on_call(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
         ledger.answer(waiter, pb.OutputCommandMessage(failure=failure))
     else:
         await_result(ledger, callee, waiter)
+
+
+def _deadlock(callee: Invocation, waiting: list[Invocation]) -> str:
+    steps = " -> ".join(f"{each.target} ({each.id})" for each in [*waiting, callee])
+    return f"deadlock: {callee.target} waits for its key, which {waiting[0].target} holds: {steps}"
 
 
 def on_one_way_call(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:

@@ -38,13 +38,13 @@ def on_get_lazy_state_keys(ledger: Ledger, invocation: Invocation, envelope: Env
     command = envelope.message
     assert isinstance(command, pb.GetLazyStateKeysCommandMessage)
     key = _object(invocation)
-    names = set(ledger.reader.state_names(key))
+    entries = dict.fromkeys(ledger.reader.state_names(key), b"")
     for batch in (ledger.committing, ledger.batch):
         if batch is not None:
-            batch.change_names(key, names)
+            batch.change_state(key, entries)
     ledger.append(invocation, envelope)
     notification = pb.NotificationMessage(
-        completion_id=command.result_completion_id, state_keys=pb.StateKeys(keys=sorted(names))
+        completion_id=command.result_completion_id, state_keys=pb.StateKeys(keys=sorted(entries))
     )
     ledger.notify(invocation, MessageType.GET_LAZY_STATE_KEYS_COMPLETION, notification)
 
