@@ -6,9 +6,7 @@ from perdure.engine.events import Failure, Target
 from perdure.engine.registry import ResolvedHandler
 from perdure.errors import UnknownTarget, UsageError
 from perdure.protocol.ids import InvocationId, idempotent_invocation_id, workflow_invocation_id
-
-PRIORITY_HEADER = "x-perdure-priority"
-PRIORITY_MAX = 100
+from perdure.protocol.priorities import PRIORITY_MAX
 
 
 def check_key(resolved: ResolvedHandler, target: Target) -> None:
