@@ -28,7 +28,7 @@ from perdure.engine.registry import Registry, ResolvedHandler
 from perdure.engine.replay import learn
 from perdure.engine.schedules import DEFINITION, PROGRESS, Schedules
 from perdure.engine.store.reader import Reader
-from perdure.engine.targets import PRIORITY_HEADER, parse_priority
+from perdure.engine.targets import parse_priority
 from perdure.engine.timers import START, Timer, Timers
 from perdure.engine.waiting import settle
 from perdure.errors import UnknownTarget
@@ -36,6 +36,7 @@ from perdure.protocol import ids
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import InvocationId
 from perdure.protocol.messages import Envelope, MessageType, is_notification
+from perdure.protocol.priorities import PRIORITY_HEADER
 from perdure.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -427,7 +428,9 @@ def outcome_of(invocation: Invocation) -> Outcome:
     """What a completed invocation came to."""
     output = invocation.output
     assert output is not None, f"{invocation.id} is completed without an output"
+    kept_until_ms = (invocation.completed_at_ms or 0) + invocation.retention_ms if invocation.retention_ms else None
     if output.HasField("failure"):
         metadata = {entry.key: entry.value for entry in output.failure.metadata} or None
-        return Outcome(invocation.id, failure=Failure(output.failure.code, output.failure.message, metadata))
-    return Outcome(invocation.id, value=output.value.content)
+        failure = Failure(output.failure.code, output.failure.message, metadata)
+        return Outcome(invocation.id, failure=failure, kept_until_ms=kept_until_ms)
+    return Outcome(invocation.id, value=output.value.content, kept_until_ms=kept_until_ms)
