@@ -14,9 +14,11 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
     from perdure.engine.config import EngineConfig as EngineConfig
     from perdure.engine.config import HandlerDefaults as HandlerDefaults
     from perdure.engine.config import RetryPolicy as RetryPolicy
+    from perdure.errors import AllFailed as AllFailed
     from perdure.errors import RetryableError as RetryableError
     from perdure.errors import SdkInternalBaseException as SdkInternalBaseException
     from perdure.errors import TerminalError as TerminalError
+    from perdure.errors import TimedOut as TimedOut
     from perdure.errors import is_internal_exception as is_internal_exception
     from perdure.sdk.capabilities.promises import DurablePromise as DurablePromise
     from perdure.sdk.capabilities.runs import RunOptions as RunOptions
@@ -47,6 +49,12 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
     from perdure.sdk.futures import SendHandle as SendHandle
     from perdure.sdk.logging import DurableLoggingFilter as DurableLoggingFilter
     from perdure.sdk.logging import getLogger as getLogger
+    from perdure.sdk.outcomes import Failed as Failed
+    from perdure.sdk.outcomes import Outcome as Outcome
+    from perdure.sdk.outcomes import Succeeded as Succeeded
+    from perdure.sdk.outcomes import all_settled as all_settled
+    from perdure.sdk.outcomes import all_succeeded as all_succeeded
+    from perdure.sdk.outcomes import first_succeeded as first_succeeded
     from perdure.sdk.serde import BytesSerde as BytesSerde
     from perdure.sdk.serde import DefaultSerde as DefaultSerde
     from perdure.sdk.serde import JsonSerde as JsonSerde
@@ -61,7 +69,7 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
 _NAMES: dict[str, str] = {
     "embedded": "Engine",
     "engine.config": "EngineConfig HandlerDefaults RetryPolicy",
-    "errors": "RetryableError SdkInternalBaseException TerminalError is_internal_exception",
+    "errors": "AllFailed RetryableError SdkInternalBaseException TerminalError TimedOut is_internal_exception",
     "sdk.capabilities.promises": "DurablePromise",
     "sdk.capabilities.runs": "RunOptions run_key",
     "sdk.client": "DurableClient DurableClientSendHandle HttpError create_client",
@@ -74,6 +82,7 @@ _NAMES: dict[str, str] = {
     "sdk.endpoint": "Endpoint app",
     "sdk.futures": "DurableCallFuture DurableFuture DurableSleepFuture SendHandle",
     "sdk.logging": "DurableLoggingFilter getLogger",
+    "sdk.outcomes": "Failed Outcome Succeeded all_settled all_succeeded first_succeeded",
     "sdk.serde": "BytesSerde DefaultSerde JsonSerde MsgspecJsonSerde PydanticJsonSerde Serde",
     "sdk.service": "Service",
     "sdk.virtual_object": "VirtualObject",

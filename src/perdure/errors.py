@@ -3,11 +3,16 @@
 PerdureError
 ├── UsageError                 the request or the code is wrong; the message says what to change     400
 │   ├── UnknownTarget          no such service or handler is deployed                                404
+│   │   └── ServiceDrained     only deployments have it that take nothing new                        404
 │   ├── UnknownInvocation      no such invocation                                                    404
 │   ├── UnknownDeployment      no such deployment                                                    404
+│   │   └── DeploymentGone     an invocation began on one that was removed                           404
 │   ├── UnknownSchedule        no such schedule                                                      404
 │   ├── InvalidInput           the body does not fit the handler's input                             400
 │   ├── Conflict               the thing is there, in a state that does not allow it                 409
+│   ├── JournalGone            what an invocation was called with is no longer kept                  410
+│   ├── NotRepeatable          this kind of invocation cannot be repeated                            422
+│   ├── TooEarly               the invocation has not begun yet                                      425
 │   ├── TooLarge               a body above its limit                                                413
 │   └── NotInHandler           a context was asked for outside of a handler
 ├── ProtocolError
@@ -91,6 +96,28 @@ class UnknownSchedule(UsageError):
         super().__init__(f"no schedule {schedule_id!r}: `perdure schedules list` shows what there is")
 
 
+class DeploymentGone(UnknownDeployment):
+    """An invocation is pinned to a deployment that was removed."""
+
+    def __init__(self, deployment_id: str) -> None:
+        UsageError.__init__(
+            self,
+            f"deployment {deployment_id}, on which it began, was removed: `perdure invocations resume ID --deployment "
+            "latest` lets it go on elsewhere, if the code there fits its journal",
+        )
+
+
+class ServiceDrained(UnknownTarget):
+    """The deployments that have a service take no new invocations."""
+
+    def __init__(self, service: str, draining: Sequence[str]) -> None:
+        UsageError.__init__(
+            self,
+            f"service {service} takes no new invocations: {', '.join(draining)} is being drained, and no other "
+            "deployment has it. Register one that does, or the same again to end the draining.",
+        )
+
+
 class InvalidInput(UsageError):
     """The body does not fit what the handler takes; the message says where."""
 
@@ -99,6 +126,24 @@ class Conflict(UsageError):
     """The thing exists, in a state that does not allow what was asked."""
 
     http_status = 409
+
+
+class JournalGone(UsageError):
+    """The journal of an invocation that has ended is no longer kept."""
+
+    http_status = 410
+
+
+class NotRepeatable(UsageError):
+    """This kind of invocation cannot be repeated."""
+
+    http_status = 422
+
+
+class TooEarly(UsageError):
+    """The invocation has not begun, so there is nothing yet to do this to."""
+
+    http_status = 425
 
 
 class TooLarge(UsageError):

@@ -3,7 +3,7 @@
 Source of facts: service protocol, messages Suspension and AwaitingOn.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from perdure.protocol import wire_pb2 as pb
@@ -17,8 +17,11 @@ CANCEL: Handle = -CANCEL_SIGNAL
 Wait: TypeAlias = tuple["pb.CombinatorType | None", Iterable[Handle]]
 """What one piece of user code waits for: handles, and how they are combined (None: it is a single one)."""
 
+Limited: TypeAlias = tuple[Handle, Handle]
+"""Something that has a time limit, and the timer that is its limit."""
 
-def any_of(waits: Iterable[Wait]) -> pb.Future:
+
+def any_of(waits: Iterable[Wait], limited: Callable[[Handle], Limited | None]) -> pb.Future:
     """All pieces of user code wait, and any of them, or a cancel, lets the attempt go on."""
     root = pb.Future(combinator_type=pb.FIRST_COMPLETED)
     for combinator, handles in waits:
@@ -27,9 +30,27 @@ def any_of(waits: Iterable[Wait]) -> pb.Future:
             node = root.nested_futures.add()
             node.combinator_type = combinator
         for handle in handles:
-            _add(node, handle)
+            pair = limited(handle)
+            if pair is None:
+                _add(node, handle)
+            else:
+                _add_limited(root, node, pair)
     _add(root, CANCEL)
     return root
+
+
+def _add_limited(root: pb.Future, node: pb.Future, pair: Limited) -> None:
+    """To an engine, a timer that is over is a success; here it is a failure."""
+    handle, timer = pair
+    if node.combinator_type == pb.ALL_SUCCEEDED_OR_FIRST_FAILED:
+        _add(node, handle)
+        _add(root, timer)
+        return
+    if node.combinator_type != pb.FIRST_COMPLETED:
+        node = node.nested_futures.add()
+        node.combinator_type = pb.FIRST_COMPLETED
+    _add(node, handle)
+    _add(node, timer)
 
 
 def only(handle: Handle) -> pb.Future:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.awaiting import Handle
-from perdure.sdk.futures import Durable, DurableFuture
+from perdure.sdk.futures import Durable, DurableFuture, Ready
 from perdure.sdk.progress import Progress
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def gather(*futures: DurableFuture[Any]) -> Durable[list[DurableFuture[Any]]]:
     """Waits for all. Gives the futures: await each for its value, or its failure."""
-    return _Gather(futures) if futures else _Nothing([])
+    return _Gather(futures) if futures else Ready([])
 
 
 def select(**futures: DurableFuture[Any]) -> Durable[list[Any]]:
@@ -37,7 +37,7 @@ def wait_completed(
     *futures: DurableFuture[T],
 ) -> Durable[tuple[list[DurableFuture[T]], list[DurableFuture[T]]]]:
     """Waits until at least one is completed. Gives the completed and the others, each in the order given."""
-    return _WaitCompleted(futures) if futures else _Nothing(([], []))
+    return _WaitCompleted(futures) if futures else Ready(([], []))
 
 
 def as_completed(*futures: DurableFuture[T]) -> "AsCompleted[T]":
@@ -69,28 +69,13 @@ class AsCompleted(Generic[T]):
             yield from done
 
 
-class _Nothing(Durable[T]):
-    """A combination of no futures: there at once."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: T) -> None:
-        self._value = value
-
-    def missing(self) -> Sequence[Handle]:
-        return ()
-
-    def value(self) -> T:
-        return self._value
-
-
 class _Gather(Durable[list[DurableFuture[Any]]]):
     __slots__ = ("_futures",)
 
     combinator = pb.ALL_COMPLETED
 
     def __init__(self, futures: Sequence[DurableFuture[Any]]) -> None:
-        super().__init__(_shared_progress(futures))
+        super().__init__(shared_progress(futures))
         self._futures = futures
 
     def missing(self) -> Sequence[Handle]:
@@ -106,7 +91,7 @@ class _WaitCompleted(Durable[tuple[list[DurableFuture[T]], list[DurableFuture[T]
     combinator = pb.FIRST_COMPLETED
 
     def __init__(self, futures: Sequence[DurableFuture[T]]) -> None:
-        super().__init__(_shared_progress(futures))
+        super().__init__(shared_progress(futures))
         self._futures = futures
 
     def missing(self) -> Sequence[Handle]:
@@ -140,7 +125,12 @@ class _Select(Durable[list[Any]]):
         return [name, future.value()]
 
 
-def _shared_progress(futures: Sequence[DurableFuture[Any]]) -> Progress:
+def shared_progress(futures: Sequence[DurableFuture[Any]]) -> Progress:
+    """What the futures that are to be combined belong to.
+
+    Raises:
+        UsageError: one is no durable future, or they are of different contexts.
+    """
     for future in futures:
         # Code without type hints passes coroutines and asyncio futures, as asyncio's own functions take them.
         if not isinstance(future, DurableFuture):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from perdure.errors import NotInHandler
+from perdure.protocol.scopes import check_scope
 from perdure.sdk.capabilities.awakeables import Awakeables
 from perdure.sdk.capabilities.calls import Calls
+from perdure.sdk.capabilities.capability import checked
 from perdure.sdk.capabilities.promises import Promises
 from perdure.sdk.capabilities.runs import Runs
 from perdure.sdk.capabilities.signals import Signals
@@ -124,7 +126,12 @@ class Context(Runs, Calls, Sleeps, Awakeables, Signals):
         return UUID(int=self.random().getrandbits(128), version=4)
 
     def scope(self, scope: str) -> ScopedContext:
-        """Calls within a scope: a part of the target's identity. Needs protocol version 7, and an engine with it on."""
+        """Calls within a scope: a part of the target's identity, in which limits count. Needs protocol version 7.
+
+        Raises:
+            UsageError: it is no scope, which is 1 to 36 letters, digits, `_`, `.` and `-`.
+        """
+        check_scope(checked("a scope", scope), None)
         return ScopedContext(self._progress, scope)
 
 

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, TypeVar
 
-from perdure.errors import TerminalError
+from perdure.errors import TerminalError, TimedOut
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL
 from perdure.sdk.awaiting import Handle
@@ -51,6 +51,21 @@ class Durable(ABC, Awaitable[T_co]):
         return self.value()
 
 
+class Ready(Durable[T_co]):
+    """A value that need not be waited for: what a combination of no futures is."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T_co) -> None:
+        self._value = value
+
+    def missing(self) -> Sequence[Handle]:
+        return ()
+
+    def value(self) -> T_co:
+        return self._value
+
+
 class DurableFuture(Durable[T]):
     """The result of one durable operation: a run, a call, a timer, an awakeable ..."""
 
@@ -65,19 +80,31 @@ class DurableFuture(Durable[T]):
 
     def is_completed(self) -> bool:
         """Whether awaiting it would not wait. Changes only while the handler awaits something: R1."""
-        return self._settled or self.handle in self.progress.machine.ready
+        return self._settled or self.progress.machine.is_ready(self.handle)
+
+    def has_failed(self) -> bool:
+        """Whether it is completed, and a failure: awaiting it would raise."""
+        if self._settled:
+            return self._failure is not None
+        machine = self.progress.machine
+        return machine.is_ready(self.handle) and machine.failed(self.handle)
 
     def missing(self) -> Sequence[Handle]:
         return () if self.is_completed() else (self.handle,)
 
     def value(self) -> T:
-        if not self._settled:
-            self._settle(self.progress.machine.take(self.handle))
+        self.settle()
         if self._failure is not None:
+            if self.progress.machine.limits.timed_out(self.handle, self._failure):
+                raise TimedOut(self._failure.message)
             raise terminal_error(self._failure)
         return self._value
 
-    def _settle(self, notification: pb.NotificationMessage) -> None:
+    def settle(self) -> None:
+        """Takes what is ready, so that it is this future's, whoever else waits for the same."""
+        if self._settled:
+            return
+        notification = self.progress.machine.take(self.handle)
         if notification.HasField("failure"):
             self._failure = notification.failure
         else:

@@ -23,6 +23,7 @@ from perdure.protocol.messages import TYPES, Envelope, MessageType, is_command, 
 from perdure.protocol.versions import FUTURE_TREES, RANDOM_SEED, RUN_ACKS
 from perdure.sdk.awaiting import CANCEL, Handle, Wait, any_of, flatten, only
 from perdure.sdk.journal import Journal
+from perdure.sdk.limits import TIMED_OUT, Expiry, Limits, TimeLimit
 from perdure.sdk.state_map import StateMap
 
 Result: TypeAlias = bytes | pb.Failure
@@ -54,6 +55,7 @@ class Machine:
         "_cancels",
         "_expected",
         "_further_signals",
+        "_given_up",
         "_next_completion_id",
         "_next_signal",
         "_pending",
@@ -63,6 +65,8 @@ class Machine:
         "input",
         "input_closed",
         "journal",
+        "limits",
+        "on_arrival",
         "phase",
         "ready",
         "start",
@@ -89,7 +93,11 @@ class Machine:
         self._next_signal = FIRST_AWAKEABLE_SIGNAL
         self._proposed: dict[int, pb.NotificationMessage] = {}
         self._callees: dict[Handle, str | None] = {}
+        self._given_up: set[Handle] = set()
         self._cancels = 0
+        self.limits = Limits()
+        self.on_arrival: dict[Handle, Callable[[], None]] = {}
+        """Who is told that a notification came, before it is visible: nothing that is journaled may depend on it."""
 
     # What the engine says
 
@@ -166,6 +174,8 @@ class Machine:
                 return
             self._seen.add(handle)
             self._proposed.pop(handle, None)
+            if handle in self.on_arrival:
+                self.on_arrival.pop(handle)()
         self._pending.append((handle, notification))
 
     def _acknowledged(self, ack: pb.ProposeRunCompletionAckMessage) -> None:
@@ -212,6 +222,30 @@ class Machine:
         command.invocation_id_notification_idx = handle = self._completion_id()
         self.issue(command)
         return handle
+
+    def issue_timer(self, name: str, due_ms: int) -> tuple[int, int]:
+        """Like `issue`, for a sleep; gives its handle, and when it is due, which a recorded one says itself."""
+        handle = self._completion_id()
+        command = pb.SleepCommandMessage(name=name, wake_up_time=due_ms, result_completion_id=handle)
+        recorded: Any = self.journal.follow(MessageType.SLEEP, command)
+        if recorded is None:
+            self.emit(Envelope(MessageType.SLEEP, command))
+            return handle, due_ms
+        return handle, recorded.wake_up_time
+
+    def limit(self, handle: Handle, limit: TimeLimit, due_ms: int, callee: int | None = None) -> None:
+        """Sets a timer beside what was issued before. If the timer is first, that fails, and its callee is cancelled.
+
+        `callee` is the handle of the callee's id.
+        """
+        timer, _ = self.issue_timer(limit.timer_name, due_ms)
+        self.limits.add(handle, timer, limit.message, callee)
+
+    def limit_signal(self, name: str, limit: TimeLimit, due_ms: int) -> int:
+        """Sets a timer for one wait for a signal; gives the handle of that wait."""
+        timer, _ = self.issue_timer(limit.timer_name, due_ms)
+        self.limits.add_signal(name, timer, limit.message)
+        return timer
 
     def read_state(self, key: bytes) -> int:
         """Reads a key: from what came with Start, visible at once, or else from the engine."""
@@ -319,17 +353,55 @@ class Machine:
             if handle == CANCEL:
                 self._cancels += 1
                 continue
+            if self.limits:
+                if self.limits.too_late(handle):
+                    continue
+                expiry = self.limits.expire(handle)
+                if expiry is not None:
+                    handle, notification = expiry.handle, self._expired(expiry)
+                else:
+                    self.limits.met(handle)
             if handle in self.ready and isinstance(handle, str):
                 self._further_signals.append(notification)
             else:
                 self.ready[handle] = notification
             if handle in self._callees:
                 self._callees[handle] = notification.invocation_id
+            elif handle in self._given_up:
+                self._given_up.remove(handle)
+                self._cancel(notification.invocation_id)
             if not self._cancels:  # a cancel that waits for a callee's id comes before all that follows it
                 return handle
 
+    def _expired(self, expiry: Expiry) -> pb.NotificationMessage:
+        """What is shown of something whose time is over. Its callee is told, at once or when its id is known."""
+        if expiry.callee is not None and expiry.callee in self._callees:
+            callee = self._callees.pop(expiry.callee)
+            if callee is None:
+                self._given_up.add(expiry.callee)
+            else:
+                self._cancel(callee)
+        return pb.NotificationMessage(failure=pb.Failure(code=TIMED_OUT, message=expiry.message))
+
+    def is_ready(self, handle: Handle) -> bool:
+        """Whether something visible can be taken under a handle."""
+        return handle in self.ready or (bool(self.limits) and self.limits.signal_of(handle) in self.ready)
+
+    def failed(self, handle: Handle) -> bool:
+        """Whether what is ready under a handle is a failure."""
+        return self.ready[self._held_under(handle)].HasField("failure")
+
+    def _held_under(self, handle: Handle) -> Handle:
+        """A signal that came is found under its name by those with a limit, too, and counts for more than the limit."""
+        signal = self.limits.signal_of(handle)
+        return signal if signal is not None and signal in self.ready else handle
+
     def take(self, handle: Handle) -> pb.NotificationMessage:
         """What is ready under a handle, once. Of several signals with one name, the oldest."""
+        if self.limits:
+            held_under = self._held_under(handle)
+            self.limits.met(handle)
+            handle = held_under
         notification = self.ready.pop(handle)
         for further in self._further_signals:
             if further.signal_name == handle:
@@ -344,7 +416,10 @@ class Machine:
     def _cancel_callees(self) -> None:
         callees, self._callees = self._callees, {}
         for callee in callees.values():
-            self.issue(pb.SendSignalCommandMessage(target_invocation_id=callee or "", idx=CANCEL_SIGNAL, void=_VOID))
+            self._cancel(callee or "")
+
+    def _cancel(self, callee: str) -> None:
+        self.issue(pb.SendSignalCommandMessage(target_invocation_id=callee, idx=CANCEL_SIGNAL, void=_VOID))
 
     def check_blocked(self) -> None:
         """User code waits, and `reveal` gave nothing.
@@ -361,7 +436,7 @@ class Machine:
             callee = self._unknown_callee()
             assert callee is not None, "else the cancel would have been revealed"
             return only(callee)
-        return any_of(waits)
+        return any_of(waits, self.limits.limited)
 
     # How it ends
 

@@ -19,6 +19,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from concurrent.futures import Future as ThreadFuture
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from perdure.errors import (
@@ -33,6 +34,7 @@ from perdure.protocol.versions import FUTURE_TREES
 from perdure.sdk.awaiting import CANCEL, Handle
 from perdure.sdk.failures import error_message
 from perdure.sdk.journal import JournalMismatch
+from perdure.sdk.limits import TimeLimit
 from perdure.sdk.machine import Machine, Phase, Result
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
 from perdure.sdk.tasks import HandlerTasks, start
@@ -79,12 +81,20 @@ class Waiter:
         self.future = future
         self.task = task
 
-    def notice(self, handle: Handle) -> bool:
-        """Takes note of a handle that became ready; says whether the wait is over."""
+    def notice_any(self, handles: Iterable[Handle], machine: Machine) -> bool:
+        """Takes note of handles that became ready; says whether the wait is over."""
+        return any(self._notice(handle, machine) for handle in handles)
+
+    def _notice(self, handle: Handle, machine: Machine) -> bool:
         if handle not in self.missing:
             return False
-        if self.combinator != pb.ALL_COMPLETED:
+        combinator = self.combinator
+        if combinator is None or combinator == pb.FIRST_COMPLETED:
             return True
+        if combinator != pb.ALL_COMPLETED:
+            decided_by_failure = combinator == pb.ALL_SUCCEEDED_OR_FIRST_FAILED
+            if machine.failed(handle) == decided_by_failure:
+                return True
         del self.missing[handle]
         return not self.missing
 
@@ -153,6 +163,15 @@ class Progress:
             return self._in_loop(operation, *args, **kwargs)
         return self._do(operation, *args, **kwargs)
 
+    def due_ms(self, delta: timedelta) -> int:
+        """When it is `delta` from now; a past time is now."""
+        return int(self.clock() * 1000) + max(0, int(delta.total_seconds() * 1000))
+
+    def limit(self, handle: Handle, limit: TimeLimit | None, callee: int | None = None) -> None:
+        """Sets a timer beside what was just issued; to be done in the same operation, so that nothing comes between."""
+        if limit is not None:
+            self.machine.limit(handle, limit, self.due_ms(limit.timeout), callee)
+
     def _do(self, operation: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if self.ended is not None:
             raise self.ended("the attempt has ended; let this exception pass")
@@ -207,8 +226,8 @@ class Progress:
             self.tasks.waits(task)
         if self._waiters:
             self.tasks.several = True
-        ready = self.machine.ready  # in a thread, it may have come between asking and waiting
-        if any(waiter.notice(handle) for handle in list(waiter.missing) if handle in ready):
+        machine = self.machine  # in a thread, it may have come between asking and waiting
+        if waiter.notice_any([handle for handle in waiter.missing if machine.is_ready(handle)], machine):
             waiter.wake()
             return waiter
         self._waiters.append(waiter)
@@ -277,7 +296,8 @@ class Progress:
                 for waiter in woken:
                     waiter.wake(TerminalError("cancelled", status_code=CANCELLED))
             else:
-                woken = [waiter for waiter in self._waiters if waiter.notice(handle)]
+                shown = (handle, *machine.limits.waiting_for(handle)) if isinstance(handle, str) else (handle,)
+                woken = [waiter for waiter in self._waiters if waiter.notice_any(shown, machine)]
                 for waiter in woken:
                     self._waiters.remove(waiter)
                     waiter.wake()

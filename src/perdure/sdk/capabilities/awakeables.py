@@ -1,11 +1,14 @@
 """Awakeables: futures that the outside world, or another handler, completes by their id."""
 
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.awaiting import Handle
 from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
 from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture
+from perdure.sdk.limits import TimeLimit, time_limit
 from perdure.sdk.serde import Serde
 
 T = TypeVar("T")
@@ -17,12 +20,18 @@ class Awakeables(Capability):
     __slots__ = ()
 
     def awakeable(
-        self, serde: Serde[T] | None = None, type_hint: type[T] | None = None
+        self, serde: Serde[T] | None = None, type_hint: type[T] | None = None, *, timeout: timedelta | None = None
     ) -> tuple[str, DurableFuture[T]]:
-        """A new awakeable: the id to hand out, and the future to await."""
+        """A new awakeable: the id to hand out, and the future to await; it fails with `TimedOut` after `timeout`."""
         progress = self._progress
-        awakeable_id, handle = progress.do(progress.machine.awakeable)
+        limit = time_limit(timeout, "an awakeable", "was not completed")
+        awakeable_id, handle = progress.do(self._begin_awakeable, limit)
         return awakeable_id, DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
+
+    def _begin_awakeable(self, limit: TimeLimit | None) -> tuple[str, Handle]:
+        awakeable_id, handle = self._progress.machine.awakeable()
+        self._progress.limit(handle, limit)
+        return awakeable_id, handle
 
     def resolve_awakeable(self, name: str, value: T, serde: Serde[T] | None = None) -> None:
         """Completes an awakeable, by its id, with a value."""

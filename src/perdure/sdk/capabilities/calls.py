@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
+from perdure.protocol.scopes import check_scope
 from perdure.protocol.versions import SCOPES
-from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen, issued
 from perdure.sdk.definition import handler_of
 from perdure.sdk.futures import DurableCallFuture, DurableFuture, SendHandle, as_invocation_id
+from perdure.sdk.limits import TimeLimit, time_limit
 from perdure.sdk.serde import BytesSerde, Serde
 
 I = TypeVar("I")  # noqa: E741  input and output, as in the official SDK
@@ -36,20 +39,42 @@ class CallTarget:
     output_serde: Serde[Any]
 
 
+class FlowOptions(TypedDict, total=False):
+    """How a call or send is held back and ordered, where there are limits."""
+
+    limit_key: str | None
+    """What it counts as within its scope: `tenant`, or `tenant/user`."""
+    priority: int | None
+    """From -100 to 100, 0 by default: of those that wait, higher ones go first."""
+
+
+class CallMore(FlowOptions, total=False):
+    """What else a call may say."""
+
+    timeout: timedelta | None
+    """After it, the call fails with `TimedOut`, and its callee is cancelled."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """What else a call may say."""
+    """What a call or send says beside its target and input, checked."""
 
     idempotency_key: str | None = None
     headers: Headers = None
-    send_delay: timedelta | None = None
     scope: str | None = None
     limit_key: str | None = None
+    priority: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("idempotency_key", "scope", "limit_key"):
-            if getattr(self, name) == "":
-                raise UsageError(f"{name} must not be empty; leave it out, or give one")
+        if self.idempotency_key == "":
+            raise UsageError("idempotency_key must not be empty; leave it out, or give one")
+        if self.scope is not None:
+            checked("a scope", self.scope)
+        if self.limit_key is not None:
+            checked("a limit key", self.limit_key)
+        check_scope(self.scope, self.limit_key)
+        if self.priority is not None:
+            check_priority(self.priority)
 
 
 class Calls(Capability):
@@ -65,11 +90,10 @@ class Calls(Capability):
         arg: I,
         idempotency_key: str | None = None,
         headers: Headers = None,
-        *,
-        limit_key: str | None = None,
+        **more: Unpack[CallMore],
     ) -> DurableCallFuture[O]:
         """Calls a service's handler. Await the result."""
-        return self._call(_typed(tpe), arg, CallOptions(idempotency_key, headers, None, self._scope, limit_key))
+        return self._call(_typed(tpe), arg, self._options(idempotency_key, headers, more), more.get("timeout"))
 
     def service_send(
         self,
@@ -78,11 +102,10 @@ class Calls(Capability):
         send_delay: timedelta | None = None,
         idempotency_key: str | None = None,
         headers: Headers = None,
-        *,
-        limit_key: str | None = None,
+        **more: Unpack[FlowOptions],
     ) -> SendHandle:
         """Sends to a service's handler, after `send_delay` if given, and does not wait for the result."""
-        return self._send(_typed(tpe), arg, CallOptions(idempotency_key, headers, send_delay, self._scope, limit_key))
+        return self._send(_typed(tpe), arg, self._options(idempotency_key, headers, more), send_delay)
 
     def object_call(
         self,
@@ -91,11 +114,10 @@ class Calls(Capability):
         arg: I,
         idempotency_key: str | None = None,
         headers: Headers = None,
-        *,
-        limit_key: str | None = None,
+        **more: Unpack[CallMore],
     ) -> DurableCallFuture[O]:
         """Calls the handler of a virtual object. Await the result."""
-        return self._call(_typed(tpe, key), arg, CallOptions(idempotency_key, headers, None, self._scope, limit_key))
+        return self._call(_typed(tpe, key), arg, self._options(idempotency_key, headers, more), more.get("timeout"))
 
     def object_send(
         self,
@@ -105,12 +127,10 @@ class Calls(Capability):
         send_delay: timedelta | None = None,
         idempotency_key: str | None = None,
         headers: Headers = None,
-        *,
-        limit_key: str | None = None,
+        **more: Unpack[FlowOptions],
     ) -> SendHandle:
         """Sends to the handler of a virtual object, after `send_delay` if given."""
-        options = CallOptions(idempotency_key, headers, send_delay, self._scope, limit_key)
-        return self._send(_typed(tpe, key), arg, options)
+        return self._send(_typed(tpe, key), arg, self._options(idempotency_key, headers, more), send_delay)
 
     workflow_call = object_call
     """Calls a workflow, or one of its shared handlers; `key` is the workflow's id. Await the result."""
@@ -127,11 +147,11 @@ class Calls(Capability):
         idempotency_key: str | None = None,
         headers: Headers = None,
         scope: str | None = None,
-        limit_key: str | None = None,
+        **more: Unpack[CallMore],
     ) -> DurableCallFuture[bytes]:
         """Calls a handler by its name, bytes in, bytes out: for targets that are only known at run time."""
-        options = CallOptions(idempotency_key, headers, None, scope or self._scope, limit_key)
-        return self._call(CallTarget(service, handler, key, _BYTES, _BYTES), arg, options)
+        target = CallTarget(service, handler, key, _BYTES, _BYTES)
+        return self._call(target, arg, self._options(idempotency_key, headers, more, scope), more.get("timeout"))
 
     def generic_send(
         self,
@@ -143,35 +163,57 @@ class Calls(Capability):
         idempotency_key: str | None = None,
         headers: Headers = None,
         scope: str | None = None,
-        limit_key: str | None = None,
+        **more: Unpack[FlowOptions],
     ) -> SendHandle:
         """Sends to a handler by its name, after `send_delay` if given."""
-        options = CallOptions(idempotency_key, headers, send_delay, scope or self._scope, limit_key)
-        return self._send(CallTarget(service, handler, key, _BYTES, _BYTES), arg, options)
+        target = CallTarget(service, handler, key, _BYTES, _BYTES)
+        return self._send(target, arg, self._options(idempotency_key, headers, more, scope), send_delay)
 
     def attach_invocation(
-        self, invocation_id: str, serde: Serde[T] | None = None, type_hint: type[T] | None = None
+        self,
+        invocation_id: str,
+        serde: Serde[T] | None = None,
+        type_hint: type[T] | None = None,
+        *,
+        timeout: timedelta | None = None,
     ) -> DurableFuture[T]:
-        """The result of an invocation that was started elsewhere. Await it."""
+        """The result of an invocation that was started elsewhere. Await it.
+
+        After `timeout`, it fails with `TimedOut`; the invocation goes on.
+        """
         progress = self._progress
         command = pb.AttachInvocationCommandMessage(invocation_id=checked("an invocation id", invocation_id))
-        handle = progress.do(progress.machine.issue_completable, command)
+        handle = issued(progress, command, time_limit(timeout, f"invocation {invocation_id}", "did not end"))
         return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
 
-    def _call(self, target: CallTarget, value: Any, options: CallOptions) -> DurableCallFuture[Any]:
+    def _options(
+        self, idempotency_key: str | None, headers: Headers, more: FlowOptions, scope: str | None = None
+    ) -> CallOptions:
+        scope = self._scope if scope is None else scope
+        return CallOptions(idempotency_key, headers, scope, more.get("limit_key"), more.get("priority"))
+
+    def _call(
+        self, target: CallTarget, value: Any, options: CallOptions, timeout: timedelta | None
+    ) -> DurableCallFuture[Any]:
         progress = self._progress
+        limit = time_limit(timeout, f"{target.service}/{target.handler}", "gave no result")
         command = pb.CallCommandMessage(parameter=target.input_serde.serialize(value))
         self._address(command, target, options)
-        id_handle, result_handle = progress.do(progress.machine.issue_call, command)
+        id_handle, result_handle = progress.do(self._begin_call, command, limit)
         invocation_id = DurableFuture(progress, id_handle, as_invocation_id)
         return DurableCallFuture(progress, result_handle, as_value(target.output_serde), invocation_id)
 
-    def _send(self, target: CallTarget, value: Any, options: CallOptions) -> SendHandle:
+    def _begin_call(self, command: pb.CallCommandMessage, limit: TimeLimit | None) -> tuple[int, int]:
+        id_handle, result_handle = self._progress.machine.issue_call(command)
+        self._progress.limit(result_handle, limit, callee=id_handle)
+        return id_handle, result_handle
+
+    def _send(self, target: CallTarget, value: Any, options: CallOptions, send_delay: timedelta | None) -> SendHandle:
         progress = self._progress
         command = pb.OneWayCallCommandMessage(parameter=target.input_serde.serialize(value))
         self._address(command, target, options)
-        if options.send_delay is not None:
-            command.invoke_time = int(max(0, progress.clock() + options.send_delay.total_seconds()) * 1000)
+        if send_delay is not None:
+            command.invoke_time = progress.due_ms(send_delay)
         handle = progress.do(progress.machine.issue_send, command)
         return SendHandle(DurableFuture(progress, handle, as_invocation_id))
 
@@ -184,6 +226,8 @@ class Calls(Capability):
             command.key = checked("a key", target.key)
         for name, value in (options.headers or {}).items():
             command.headers.add(key=checked("the name of a header", name), value=checked(f"header {name}", value))
+        if options.priority is not None:
+            command.headers.add(key=PRIORITY_HEADER, value=str(options.priority))
         if options.idempotency_key is not None:
             command.idempotency_key = checked("an idempotency key", options.idempotency_key)
         if options.scope is None and options.limit_key is None:
@@ -194,9 +238,9 @@ class Calls(Capability):
                 f"{self._progress.machine.version}"
             )
         if options.scope is not None:
-            command.scope = checked("a scope", options.scope)
+            command.scope = options.scope
         if options.limit_key is not None:
-            command.limit_key = checked("a limit key", options.limit_key)
+            command.limit_key = options.limit_key
 
 
 def _typed(function: Callable[..., Any], key: str | None = None) -> CallTarget:

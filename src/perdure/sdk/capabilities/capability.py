@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.limits import TimeLimit
 from perdure.sdk.progress import Progress
 from perdure.sdk.serde import DefaultSerde, Serde, TypeHint, serde_for
 
@@ -18,6 +21,17 @@ class Capability:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+
+
+def issued(progress: Progress, command: Message, limit: TimeLimit | None = None) -> int:
+    """Issues a command with one completion, and a timer right behind it if it has a limit; gives its handle."""
+
+    def issue() -> int:
+        handle = progress.machine.issue_completable(command)
+        progress.limit(handle, limit)
+        return handle
+
+    return progress.do(issue)
 
 
 def chosen(serde: Serde[Any] | None, type_hint: TypeHint) -> Serde[Any]:

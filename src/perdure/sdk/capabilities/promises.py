@@ -1,12 +1,14 @@
 """Durable promises: named values of a workflow that its handlers wait for, look at and complete."""
 
 from collections.abc import Awaitable, Generator
+from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
-from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen, issued
 from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture, as_none
+from perdure.sdk.limits import time_limit
 from perdure.sdk.progress import Progress
 from perdure.sdk.serde import Serde
 
@@ -23,9 +25,13 @@ class DurablePromise(Awaitable[T], Generic[T]):
         self._name = name
         self._serde = serde
 
-    def value(self) -> DurableFuture[T]:
-        """The value, to be awaited or combined with others."""
-        handle = self._issue(pb.GetPromiseCommandMessage(key=self._name))
+    def value(self, *, timeout: timedelta | None = None) -> DurableFuture[T]:
+        """The value, to be awaited or combined with others; it fails with `TimedOut` after `timeout`.
+
+        The promise itself stays as it is: it can be completed, and asked for again.
+        """
+        limit = time_limit(timeout, f"promise {self._name!r}", "was not completed")
+        handle = issued(self._progress, pb.GetPromiseCommandMessage(key=self._name), limit)
         return DurableFuture(self._progress, handle, as_value(self._serde))
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -33,7 +39,7 @@ class DurablePromise(Awaitable[T], Generic[T]):
 
     def peek(self) -> DurableFuture[T | None]:
         """The value if it is there already, else None. Await it."""
-        handle = self._issue(pb.PeekPromiseCommandMessage(key=self._name))
+        handle = issued(self._progress, pb.PeekPromiseCommandMessage(key=self._name))
         return DurableFuture(self._progress, handle, as_value(self._serde))
 
     def resolve(self, value: T) -> DurableFuture[None]:
@@ -47,13 +53,7 @@ class DurablePromise(Awaitable[T], Generic[T]):
         return self._complete(pb.CompletePromiseCommandMessage(key=self._name, completion_failure=rejection))
 
     def _complete(self, command: pb.CompletePromiseCommandMessage) -> DurableFuture[None]:
-        return DurableFuture(self._progress, self._issue(command), as_none)
-
-    def _issue(
-        self,
-        command: pb.GetPromiseCommandMessage | pb.PeekPromiseCommandMessage | pb.CompletePromiseCommandMessage,
-    ) -> int:
-        return self._progress.do(self._progress.machine.issue_completable, command)
+        return DurableFuture(self._progress, issued(self._progress, command), as_none)
 
 
 class Promises(Capability):

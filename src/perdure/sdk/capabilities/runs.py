@@ -14,8 +14,10 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import MessageType
 from perdure.protocol.versions import FAILURE_METADATA
 from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.capabilities.deadline import Deadline
 from perdure.sdk.failures import INTERNAL_ERROR, clamp_delay_ms, decisive, describe_exception, error_message, failure
 from perdure.sdk.futures import DurableFuture
+from perdure.sdk.limits import time_limit
 from perdure.sdk.machine import Machine, Result
 from perdure.sdk.progress import run_key_var
 from perdure.sdk.serde import Serde, TypeHint
@@ -61,6 +63,8 @@ class RunOptions(Generic[T]):
     """2, if any limit or interval is set."""
     max_retry_duration: timedelta | None = None
     """The old name of `max_duration`."""
+    timeout: timedelta | None = None
+    """Time for all tries, even for one that does not end: it is cancelled, and the handler gets `TimedOut`."""
 
     def next_delay_ms(self, attempt: int) -> int | None:
         """How long to wait after a failed attempt; None: by the invocation's policy."""
@@ -90,6 +94,7 @@ class RunOptions(Generic[T]):
             and self.initial_retry_interval is None
             and self.max_retry_interval is None
             and self.retry_interval_factor is None
+            and self.timeout is None
         )
 
 
@@ -144,6 +149,8 @@ class Runs(Capability):
         max_retry_duration: timedelta | None = ...,
         type_hint: type[T] | None = ...,
         args: tuple[Any, ...] | None = ...,
+        *,
+        timeout: timedelta | None = ...,
     ) -> DurableFuture[T]: ...
     @overload
     def run(
@@ -155,6 +162,8 @@ class Runs(Capability):
         max_retry_duration: timedelta | None = ...,
         type_hint: type[T] | None = ...,
         args: tuple[Any, ...] | None = ...,
+        *,
+        timeout: timedelta | None = ...,
     ) -> DurableFuture[T]: ...
     def run(
         self,
@@ -165,9 +174,11 @@ class Runs(Capability):
         max_retry_duration: timedelta | None = None,
         type_hint: type[Any] | None = None,
         args: tuple[Any, ...] | None = None,
+        *,
+        timeout: timedelta | None = None,
     ) -> DurableFuture[Any]:
         """The older form of `run_typed`."""
-        options = RunOptions[Any](serde, type_hint, max_attempts, max_retry_duration)
+        options = RunOptions[Any](serde, type_hint, max_attempts, max_retry_duration, timeout=timeout)
         return self.run_typed(name, action, options, *(args or ()))
 
     def time(self) -> DurableFuture[float]:
@@ -183,9 +194,11 @@ class Runs(Capability):
         machine = self._progress.machine
         first = machine.journal.written == 0
         handle = machine.issue_completable(pb.RunCommandMessage(name=checked("the name of a run", name)))
+        index = machine.journal.index
+        limit = time_limit(run.options.timeout, f"run {name!r}", "was not done")
+        deadline = None if limit is None else Deadline(self._progress, handle, limit)
         if not machine.has_result(handle):
-            index = machine.journal.index
-            self._progress.launch(handle, lambda: run.execute(machine, handle, index, first))
+            self._progress.launch(handle, lambda: run.execute(machine, handle, index, first, deadline))
         return handle
 
 
@@ -198,7 +211,9 @@ class _Run:
     serde: Serde[Any]
     options: RunOptions[Any]
 
-    async def execute(self, machine: Machine, handle: int, index: int, first: bool) -> Result | pb.ErrorMessage:
+    async def execute(
+        self, machine: Machine, handle: int, index: int, first: bool, deadline: Deadline | None
+    ) -> Result | pb.ErrorMessage:
         """Gives the result to record, or the error to fail the attempt with.
 
         `first`: nothing new was journaled before it in this attempt, so the attempts that Start counts were its own.
@@ -207,7 +222,7 @@ class _Run:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            return self._written(await self._call())
+            return self._written(await (self._call() if deadline is None else deadline.keep(self._call)))
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -230,6 +245,8 @@ class _Run:
             delay_ms = self.options.next_delay_ms(count + 1)
             if delay_ms is not None:
                 error.next_retry_delay = delay_ms
+        if deadline is not None:  # whoever waits is told when it is over, and not at the next try after that
+            error.next_retry_delay = min(error.next_retry_delay, clamp_delay_ms(deadline.left_s() * 1000))
         return error
 
     def _written(self, value: Any) -> bytes:

@@ -1,11 +1,14 @@
 """Signals: messages from one invocation to another that runs, by name; a cancel is one of them."""
 
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.awaiting import Handle
 from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
 from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture, cancel
+from perdure.sdk.limits import time_limit
 from perdure.sdk.serde import Serde
 
 T = TypeVar("T")
@@ -16,10 +19,25 @@ class Signals(Capability):
 
     __slots__ = ()
 
-    def signal(self, name: str, serde: Serde[T] | None = None, type_hint: type[T] | None = None) -> DurableFuture[T]:
-        """The next signal of this name that is sent to this invocation. Await it."""
+    def signal(
+        self,
+        name: str,
+        serde: Serde[T] | None = None,
+        type_hint: type[T] | None = None,
+        *,
+        timeout: timedelta | None = None,
+    ) -> DurableFuture[T]:
+        """The next signal of this name that is sent to this invocation. Await it.
+
+        After `timeout`, it fails with `TimedOut`; a signal that comes later is for whoever asks for its name next.
+        """
         checked("the name of a signal", name)  # no command carries it, but what the attempt waits for at its end
-        return DurableFuture(self._progress, name, as_value(chosen(serde, type_hint)))
+        progress = self._progress
+        handle: Handle = name
+        limit = time_limit(timeout, f"signal {name!r}", "did not come")
+        if limit is not None:
+            handle = progress.do(progress.machine.limit_signal, name, limit, progress.due_ms(limit.timeout))
+        return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
 
     def resolve_signal(self, invocation_id: str, name: str, value: T, serde: Serde[T] | None = None) -> None:
         """Sends a signal with a value."""
