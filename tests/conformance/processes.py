@@ -15,9 +15,8 @@ from msgspec import Struct
 
 ROOT = Path(__file__).parents[2]
 PEERS_PYTHON = Path(os.environ.get("PERDURE_PEERS_PYTHON", ROOT / ".cache/peers/bin/python"))
-REFERENCE_SERVER = Path(
-    os.environ.get("PERDURE_REFERENCE_SERVER", ROOT / ".cache/npm/node_modules/.bin/restate-server")
-)
+NPM_MODULES = Path(os.environ.get("PERDURE_NPM", ROOT / ".cache/npm")) / "node_modules"
+REFERENCE_SERVER = Path(os.environ.get("PERDURE_REFERENCE_SERVER", NPM_MODULES / ".bin/restate-server"))
 SERVICES = "tests.conformance.services:app"
 ANNOUNCING = "tests.conformance.announcing:app"
 READY_S = 30.0

@@ -97,6 +97,13 @@ async def handler_fails_once(ctx: Any, name: str) -> int:
 
 
 @plain.handler()
+async def never_succeeds(ctx: Any, why: str) -> None:
+    """Has done one step each time that it fails, so that it is tried again, and again."""
+    await ctx.run_typed("the step before", lambda: 1)
+    raise ValueError(why)
+
+
+@plain.handler()
 async def random_values(ctx: Any) -> list[Any]:
     """What must be the same on each attempt: the sleep makes a second one over HTTP/1.1."""
     before = [str(ctx.uuid()), ctx.random().random(), await ctx.time()]
@@ -292,6 +299,13 @@ async def add_slowly(ctx: Any, amount: int) -> int:
     await ctx.sleep(timedelta(milliseconds=20))
     ctx.set("total", before + amount)
     return before + amount
+
+
+@ledger.handler()
+async def holds(ctx: Any, ms: int) -> str:
+    """Has its key for so long."""
+    await ctx.sleep(timedelta(milliseconds=ms))
+    return f"held {ms}"
 
 
 async def _tour_of_state(ctx: Any) -> list[Any]:
