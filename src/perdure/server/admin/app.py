@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.engine.engine import Engine
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
-from perdure.server.admin import deployments, invocations, services
+from perdure.server.admin import deployments, invocations, schedules, services
 from perdure.server.admin.answers import error_response, json_response
 from perdure.server.admin.openapi import openapi_document
 from perdure.server.admin.operation import Operation, routes_of
@@ -100,6 +100,7 @@ OPERATIONS = [
     *deployments.OPERATIONS,
     *services.OPERATIONS,
     *invocations.OPERATIONS,
+    *schedules.OPERATIONS,
 ]
 
 
