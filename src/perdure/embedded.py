@@ -7,31 +7,29 @@ Only here are engine and SDK joined: the services become an in-process transport
 deployment.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Self, TypeVar
 
 from perdure.engine.config import EngineConfig
 from perdure.engine.engine import Engine as Core
-from perdure.engine.events import Accepted, Outcome, Target
-from perdure.errors import PerdureError, TerminalError, UsageError
-from perdure.sdk.definition import HandlerDefinition, HandlerFunction, ServiceDefinition, handler_of
+from perdure.errors import PerdureError
+from perdure.sdk.definition import ServiceDefinition
 from perdure.sdk.endpoint import Endpoint
 from perdure.server.app import HttpServer, ServerConfig
 from perdure.transport.in_process import InProcessTransport
+from perdure.typed_calls import TypedCalls
 from perdure.watchdog import LoopWatchdog
 
-I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
-O = TypeVar("O")  # noqa: E741
+T = TypeVar("T")
 
 GRACE_S = 10.0
 
 
-class Engine:
+class Engine(TypedCalls):
     """A durable engine for the length of an `async with` block; leaving it lets running attempts suspend.
 
     `services`: services, or what `perdure.app` returned. What is in flight in the store goes on with them at once.
@@ -102,69 +100,5 @@ class Engine:
             raise error
         raise PerdureError(f"the engine had to stop: {type(error).__name__}: {error}") from error
 
-    async def call(
-        self,
-        handler: HandlerFunction[I, O],
-        arg: I | None = None,
-        *,
-        key: str | None = None,
-        idempotency_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> O:
-        """Runs a handler durably, and waits for its result.
-
-        Raises:
-            TerminalError: the handler failed for good.
-            EngineStopping: the engine was left before the result came. It comes when asked again later, if there is
-                an `idempotency_key`.
-        """
-        definition = handler_of(handler)
-        outcome = await self._core.call(
-            _target(definition, key), _body(definition, arg), headers=_headers(headers), idempotency_key=idempotency_key
-        )
-        return cast("O", _result(definition, outcome))
-
-    async def send(
-        self,
-        handler: HandlerFunction[I, Any],
-        arg: I | None = None,
-        *,
-        key: str | None = None,
-        idempotency_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        delay: timedelta | None = None,
-    ) -> Accepted:
-        """Has a handler run, now or after a delay; returns as soon as that is certain."""
-        definition = handler_of(handler)
-        return await self._core.send(
-            _target(definition, key),
-            _body(definition, arg),
-            headers=_headers(headers),
-            idempotency_key=idempotency_key,
-            delay_ms=0 if delay is None else delay // timedelta(milliseconds=1),
-        )
-
-    async def attach(self, handler: HandlerFunction[Any, O], invocation_id: str) -> O:
-        """Waits for the result of an invocation that `send` returned. Raises like `call`."""
-        return cast("O", _result(handler_of(handler), await self._core.attach(invocation_id)))
-
-
-def _target(definition: HandlerDefinition, key: str | None) -> Target:
-    if (key is None) != (definition.service.kind == "SERVICE"):
-        need = "has no keys" if key is not None else "needs a key"
-        raise UsageError(f"{definition.target} {need}: it is in a {definition.service.kind.lower().replace('_', ' ')}")
-    return Target(definition.service.name, definition.name, key)
-
-
-def _body(definition: HandlerDefinition, arg: object) -> bytes:
-    return definition.input_serde.serialize(arg) if definition.takes_input else b""
-
-
-def _headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((headers or {}).items())
-
-
-def _result(definition: HandlerDefinition, outcome: Outcome) -> Any:
-    if outcome.failure is not None:
-        raise TerminalError(outcome.failure.message, outcome.failure.code, outcome.failure.metadata)
-    return definition.output_serde.deserialize(outcome.value or b"")
+    async def _ask(self, question: Callable[[Core], Awaitable[T]]) -> T:
+        return await question(self._core)

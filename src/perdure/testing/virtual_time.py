@@ -108,7 +108,7 @@ class VirtualTime:
         events = self._selector.select(0)
         if events or (timeout is not None and timeout <= 0):
             return events
-        if self._now_s >= self._forced_until_s and any([keeper.holds() for keeper in self._keepers]):
+        if self._now_s >= self._forced_until_s and any(keeper.holds() for keeper in self._keepers):
             return self._wait(timeout)
         self._held_s = 0.0
         if self._settling:
@@ -117,7 +117,7 @@ class VirtualTime:
                 if not future.done():
                     future.set_result(None)
             return []
-        if any([keeper.stands_still() for keeper in self._keepers]):
+        if any(keeper.stands_still() for keeper in self._keepers):
             return []
         if timeout is None:
             return self._wait(None)

@@ -1,0 +1,129 @@
+"""Typed calls of handlers on an engine in this process: for programs that embed one, and for tests."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+from perdure.engine.engine import Engine as Core
+from perdure.engine.events import Accepted, Failure, Outcome, Target
+from perdure.errors import TerminalError, UsageError
+from perdure.sdk.definition import HandlerDefinition, HandlerFunction, handler_of
+from perdure.sdk.serde import JsonSerde
+
+I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
+O = TypeVar("O")  # noqa: E741
+T = TypeVar("T")
+
+_JSON = JsonSerde[Any]()
+
+
+class TypedCalls:
+    """What can be asked of an engine, in terms of handlers and values. A subclass says which engine, and when."""
+
+    async def _ask(self, question: Callable[[Core], Awaitable[T]]) -> T:
+        """Asks the engine."""
+        raise NotImplementedError
+
+    async def call(
+        self,
+        handler: HandlerFunction[I, O],
+        arg: I | None = None,
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> O:
+        """Runs a handler durably, and waits for its result.
+
+        Raises:
+            TerminalError: the handler failed for good.
+            EngineStopping: the engine was left before the result came. It comes when asked again later, if there is
+                an `idempotency_key`.
+        """
+        definition = handler_of(handler)
+        target, body, lines = _target(definition, key), _body(definition, arg), _headers(headers)
+        outcome = await self._ask(
+            lambda engine: engine.call(target, body, headers=lines, idempotency_key=idempotency_key)
+        )
+        return cast("O", result_of(definition, outcome))
+
+    async def send(
+        self,
+        handler: HandlerFunction[I, Any],
+        arg: I | None = None,
+        *,
+        key: str | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        delay: timedelta | None = None,
+    ) -> Accepted:
+        """Has a handler run, now or after a delay; returns as soon as that is certain."""
+        definition = handler_of(handler)
+        target, body, lines = _target(definition, key), _body(definition, arg), _headers(headers)
+        delay_ms = None if delay is None else delay // timedelta(milliseconds=1)
+        return await self._ask(
+            lambda engine: engine.send(target, body, headers=lines, idempotency_key=idempotency_key, delay_ms=delay_ms)
+        )
+
+    async def attach(self, handler: HandlerFunction[Any, O], invocation_id: str) -> O:
+        """Waits for the result of an invocation that `send` returned. Raises like `call`."""
+        outcome = await self._ask(lambda engine: engine.attach(invocation_id))
+        return cast("O", result_of(handler_of(handler), outcome))
+
+    async def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> None:
+        """Gives an awakeable its value, as JSON."""
+        await self._ask(lambda engine: engine.resolve_awakeable(awakeable_id, _JSON.serialize(value)))
+
+    async def reject_awakeable(self, awakeable_id: str, reason: str) -> None:
+        """Fails an awakeable: whoever awaits it gets a terminal error."""
+        await self._ask(lambda engine: engine.reject_awakeable(awakeable_id, reason))
+
+    async def resolve_signal(self, invocation_id: str, name: str, value: Any = None) -> None:
+        """Sends an invocation a signal with a value, as JSON."""
+        await self._ask(lambda engine: engine.send_signal(invocation_id, name, _JSON.serialize(value)))
+
+    async def reject_signal(self, invocation_id: str, name: str, reason: str) -> None:
+        """Sends an invocation a signal that is a failure."""
+        await self._ask(lambda engine: engine.send_signal(invocation_id, name, Failure(500, reason)))
+
+    async def resolve_promise(self, workflow: str, key: str, name: str, value: Any = None) -> None:
+        """Gives a workflow's durable promise its value, as JSON."""
+        await self._ask(lambda engine: engine.complete_promise(workflow, key, name, _JSON.serialize(value)))
+
+    async def reject_promise(self, workflow: str, key: str, name: str, reason: str) -> None:
+        """Fails a workflow's durable promise."""
+        await self._ask(lambda engine: engine.complete_promise(workflow, key, name, Failure(500, reason)))
+
+    async def cancel(self, invocation_id: str) -> None:
+        """Asks an invocation to end: it sees a terminal error (409) at its next await."""
+        await self._ask(lambda engine: engine.cancel(invocation_id))
+
+    async def kill(self, invocation_id: str) -> None:
+        """Ends an invocation, and the calls that it awaits, at once, unasked."""
+        await self._ask(lambda engine: engine.kill(invocation_id))
+
+
+def result_of(definition: HandlerDefinition, outcome: Outcome) -> Any:
+    """The value of an outcome.
+
+    Raises:
+        TerminalError: it is a failure.
+    """
+    if outcome.failure is not None:
+        raise TerminalError(outcome.failure.message, outcome.failure.code, outcome.failure.metadata)
+    return definition.output_serde.deserialize(outcome.value or b"")
+
+
+def _target(definition: HandlerDefinition, key: str | None) -> Target:
+    if (key is None) != (definition.service.kind == "SERVICE"):
+        need = "has no keys" if key is not None else "needs a key"
+        raise UsageError(f"{definition.target} {need}: it is in a {definition.service.kind.lower().replace('_', ' ')}")
+    return Target(definition.service.name, definition.name, key)
+
+
+def _body(definition: HandlerDefinition, arg: object) -> bytes:
+    return definition.input_serde.serialize(arg) if definition.takes_input else b""
+
+
+def _headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    return tuple((headers or {}).items())
