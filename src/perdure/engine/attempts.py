@@ -48,6 +48,19 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
         event.command_name,
         event.command_type,
     )
+    ledger.note(
+        invocation,
+        "TransientError",
+        {
+            "error_code": event.code,
+            "error_message": event.message,
+            "error_stacktrace": event.stacktrace or None,
+            "restate_doc_error_code": None,
+            "related_command_index": event.command_index,
+            "related_command_name": event.command_name,
+            "related_command_type": event.command_type,
+        },
+    )
     if event.behavior == pb.FAIL:
         ledger.fail(invocation, event.code, event.message)
     elif event.behavior == pb.PAUSE or event.code == JOURNAL_MISMATCH:

@@ -8,12 +8,12 @@ the cycle: memory is thrown away, and the next engine on the store goes on from 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from perdure.engine.committer import Committer
 from perdure.engine.config import EngineConfig
-from perdure.engine.effects import Effect, Notify, Respond, StartAttempt, StopAttempt
-from perdure.engine.events import Accepted, Event, Outcome, TimersDue
+from perdure.engine.effects import Answer, Effect, Notify, Respond, StartAttempt, StopAttempt
+from perdure.engine.events import Event, TimersDue
 from perdure.engine.invoker import Invoker
 from perdure.engine.ledger import Ledger
 from perdure.engine.processor import Processor
@@ -22,8 +22,6 @@ from perdure.protocol.ids import DeploymentId
 from perdure.transport.connection import Transport
 
 logger = logging.getLogger(__name__)
-
-Answer: TypeAlias = Accepted | Outcome | None
 
 _SILENCE_CHECK_S = 0.25
 _TIMER_CHECK_S = 60.0
@@ -40,11 +38,13 @@ class Cycle:
         committer: Committer,
         *,
         transport_of: Callable[[DeploymentId], Transport],
+        after_commit: Callable[[], None],
         clock: Callable[[], int],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._ledger = ledger
         self._committer = committer
+        self._after_commit = after_commit
         self._clock = clock
         self._processor = Processor(ledger)
         self._invoker = Invoker(
@@ -156,6 +156,7 @@ class Cycle:
                 self._carry_out(effect)
             self._ledger.forget(batch)
             self._invoker.after_commit()
+            self._after_commit()
         except Exception as caught:  # noqa: BLE001 - as in apply
             self._fail(caught)
             return
@@ -232,7 +233,7 @@ class Cycle:
 
     def _next_due_ms(self) -> int | None:
         ledger = self._ledger
-        due = (ledger.timers.next_due_ms(), ledger.schedules.next_due_ms())
+        due = (ledger.timers.next_due_ms(), ledger.schedules.next_due_ms(), ledger.next_expiry_ms)
         return min((due_ms for due_ms in due if due_ms is not None), default=None)
 
     def _disarm_timer(self) -> None:

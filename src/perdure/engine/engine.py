@@ -2,35 +2,40 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from perdure.engine.committer import Committer, ThreadCommitter
 from perdure.engine.config import EngineConfig
-from perdure.engine.cycle import Answer, Cycle
+from perdure.engine.control import Invocations, checked_id
+from perdure.engine.cycle import Cycle
+from perdure.engine.deployment import Deployment
 from perdure.engine.deployments import Deployments
+from perdure.engine.effects import Answer
 from perdure.engine.events import (
     Accepted,
     AttachRequested,
     Failure,
-    KillRequested,
     Outcome,
-    ResumeRequested,
+    PromiseCompleted,
     SignalSent,
     Submitted,
     Target,
 )
-from perdure.engine.invocation import Invocation, Status
+from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger, outcome_of
-from perdure.engine.registry import Deployment, Registration, Registry
+from perdure.engine.leftovers import Leftovers
+from perdure.engine.objects import Objects
+from perdure.engine.registry import Registry
 from perdure.engine.scheduling import Scheduling
 from perdure.engine.store.database import Database
+from perdure.engine.store.pinned import PinnedReader
 from perdure.engine.store.reader import Reader
 from perdure.engine.store.writer import Writer
 from perdure.engine.targets import identify
-from perdure.engine.views import InvocationView, view_of
-from perdure.errors import Conflict, EngineStopping, UnknownInvocation
+from perdure.errors import EngineStopping, UsageError
 from perdure.protocol import ids
-from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId
+from perdure.protocol.ids import FIRST_AWAKEABLE_SIGNAL
+from perdure.protocol.scopes import check_scope
 from perdure.transport.connection import Transport
 
 
@@ -72,19 +77,24 @@ class Engine:
         try:
             reader = Reader(self._database.reading)
             known = [Deployment.decode(record) for record in reader.deployments()]
-            self.registry = Registry(self.config.handler_defaults, known)
-            self._deployments = Deployments(self.registry, self._clock)
+            self.registry = Registry(self.config.handler_defaults, known, reader.settings)
             self._ledger = Ledger(reader, self.registry, self.config)
+            leftovers = Leftovers(self._ledger, PinnedReader(self._database.reading))
+            self.deployments = Deployments(self.registry, leftovers, self._clock)
             self._cycle = Cycle(
                 self._ledger,
                 self.config,
                 committer,
-                transport_of=self._deployments.transport_of,
+                transport_of=self.deployments.transport_of,
+                after_commit=self.deployments.after_commit,
                 clock=self._clock,
             )
+            self.deployments.begin(self._cycle.ask, self._cycle.apply)
             self.schedules = Scheduling(self._ledger, self._cycle.ask, self._clock)
+            self.invocations = Invocations(self._ledger, self._cycle.ask, self._clock)
+            self.objects = Objects(self._ledger, self._cycle.ask)
             if embedded is not None:
-                await self._deployments.register_embedded(self._cycle.ask, embedded)
+                await self.deployments.register_embedded(embedded)
         except BaseException:
             committer.close()
             self._database.close()
@@ -99,7 +109,7 @@ class Engine:
         self._stopping = True
         await self._cycle.stop(grace_s)
         self._started = False
-        await self._deployments.close()
+        await self.deployments.close()
         self._database.close()
 
     @property
@@ -143,17 +153,17 @@ class Engine:
         headers: Sequence[tuple[str, str]] = (),
         idempotency_key: str | None = None,
         limit_key: str | None = None,
-        delay_ms: int = 0,
+        delay_ms: int | None = None,
     ) -> Accepted:
         """Have a handler run, now or after a delay; returns once that is certain. Raises like `call`."""
-        execute_at_ms = self._clock() + delay_ms if delay_ms > 0 else 0
+        execute_at_ms = 0 if delay_ms is None else self._clock() + max(delay_ms, 0)
         accepted = await self._submit(target, body, headers, idempotency_key, limit_key, execute_at_ms=execute_at_ms)
         assert isinstance(accepted, Accepted)
         return accepted
 
     async def attach(self, invocation_id: str) -> Outcome:
         """Wait for the outcome of an invocation. Raises `UnknownInvocation`."""
-        id = _checked_id(invocation_id)
+        id = checked_id(invocation_id)
         outcome = await self._cycle.ask(lambda request: AttachRequested(request, id))
         assert isinstance(outcome, Outcome)
         return outcome
@@ -161,7 +171,7 @@ class Engine:
     def output(self, invocation_id: str) -> Outcome | None:
         """The outcome of an invocation if it has ended, else None. Raises `UnknownInvocation`."""
         self._check_open()
-        invocation = self._committed(invocation_id)
+        invocation = self.invocations.committed(invocation_id)
         return outcome_of(invocation) if invocation.status is Status.COMPLETED else None
 
     async def resolve_awakeable(self, awakeable_id: str, value: bytes) -> None:
@@ -169,77 +179,35 @@ class Engine:
         id, signal = ids.parse_awakeable_id(awakeable_id)
         await self._cycle.ask(lambda request: SignalSent(request, id, signal, value))
 
+    async def send_signal(self, invocation_id: str, name: str, result: bytes | Failure) -> None:
+        """Give an invocation the next signal of this name. To one that has ended, it is nothing.
+
+        Raises:
+            UnknownInvocation: there is none.
+            UsageError: the name is one of the engine's own signals, or empty.
+        """
+        id = checked_id(invocation_id)
+        _check_signal_name(name)
+        value, failure = (None, result) if isinstance(result, Failure) else (result, None)
+        await self._cycle.ask(lambda request: SignalSent(request, id, name, value, failure))
+
+    async def complete_promise(
+        self, service: str, key: str, name: str, result: bytes | Failure, *, scope: str | None = None
+    ) -> None:
+        """Complete a promise of a workflow, which may be submitted later; then the promise waits for it.
+
+        Raises:
+            UnknownTarget: no deployment has the service.
+            UsageError: it is no workflow, or the scope is malformed.
+            Conflict: the promise was completed before.
+        """
+        check_scope(scope, None)
+        await self._cycle.ask(lambda request: PromiseCompleted(request, service, key, name, result, scope))
+
     async def reject_awakeable(self, awakeable_id: str, message: str, code: int = 500) -> None:
         """Complete an awakeable with a failure. Raises like `resolve_awakeable`."""
         id, signal = ids.parse_awakeable_id(awakeable_id)
         await self._cycle.ask(lambda request: SignalSent(request, id, signal, failure=Failure(code, message)))
-
-    async def cancel(self, invocation_id: str) -> None:
-        """Ask an invocation to end: it sees a terminal error 409 at its next await, after the calls that it awaits.
-
-        Raises:
-            UnknownInvocation: there is none.
-            Conflict: it has ended.
-        """
-        id = _checked_id(invocation_id)
-        if self.describe(id).status == Status.COMPLETED:
-            raise Conflict(f"{id} has ended already")
-        await self._cycle.ask(lambda request: SignalSent(request, id, CANCEL_SIGNAL))
-
-    async def kill(self, invocation_id: str) -> None:
-        """End an invocation, and the calls that it awaits, at once, unasked. Raises like `cancel`."""
-        id = _checked_id(invocation_id)
-        await self._cycle.ask(lambda request: KillRequested(request, id))
-
-    async def resume(self, invocation_id: str) -> None:
-        """Try a paused, suspended or backing-off invocation now. Raises like `cancel`."""
-        id = _checked_id(invocation_id)
-        await self._cycle.ask(lambda request: ResumeRequested(request, id))
-
-    def describe(self, invocation_id: str) -> InvocationView:
-        """What is known of an invocation. Raises `UnknownInvocation`."""
-        self._check_open()
-        return view_of(self._committed(invocation_id))
-
-    async def register(
-        self,
-        uri: str,
-        *,
-        force: bool = False,
-        breaking: bool = False,
-        dry_run: bool = False,
-        use_http_11: bool = False,
-        additional_headers: Mapping[str, str] | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Registration:
-        """Ask an endpoint what it serves, and serve that from now on; with `dry_run`, only say what would happen.
-
-        Raises:
-            UsageError: not an address.
-            TransportError: the endpoint cannot be reached.
-            DeploymentRejected: what it serves cannot be accepted; the message says why and what to do.
-        """
-        self._check_open()
-        return await self._deployments.register(
-            self._cycle.ask,
-            uri,
-            force=force,
-            breaking=breaking,
-            dry_run=dry_run,
-            use_http_11=use_http_11,
-            additional_headers=additional_headers,
-            metadata=metadata,
-        )
-
-    def _committed(self, invocation_id: str) -> Invocation:
-        """An invocation as it is on disk, with what only memory knows where the two do not differ."""
-        id = _checked_id(invocation_id)
-        invocation = self._ledger.find(id)
-        if invocation is not None and self._ledger.is_uncommitted(invocation.number):
-            invocation = self._ledger.reader.invocation_by_id(id)
-        if invocation is None:
-            raise UnknownInvocation(invocation_id)
-        return invocation
 
     def _has_failed(self) -> bool:
         return self._started and self._cycle.failed.done()
@@ -269,6 +237,10 @@ class Engine:
         )
 
 
-def _checked_id(invocation_id: str) -> InvocationId:
-    ids.parse_invocation_id(invocation_id)
-    return InvocationId(invocation_id)
+def _check_signal_name(name: str) -> None:
+    if not name:
+        raise UsageError("a signal needs a name")
+    if name.isascii() and name.isdigit() and int(name) < FIRST_AWAKEABLE_SIGNAL:
+        raise UsageError(
+            f"signal {name} is the engine's own: to cancel, PATCH /invocations/ID/cancel of the admin port"
+        )

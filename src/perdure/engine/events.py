@@ -35,12 +35,13 @@ class Failure(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """What an invocation came to. `new`: the request that asked also began it."""
+    """What an invocation came to. `new`: the request that asked also began it. `kept_until_ms`: it can be had again."""
 
     invocation_id: InvocationId
     value: bytes | None = None
     failure: Failure | None = None
     new: bool = True
+    kept_until_ms: int | None = None
 
 
 class Accepted(Struct, frozen=True):
@@ -49,6 +50,13 @@ class Accepted(Struct, frozen=True):
     invocation_id: InvocationId
     new: bool
     executes_at_ms: int | None = None
+
+
+class Done(Struct, frozen=True):
+    """What was asked for is done; or, `done` false, there was nothing to do, or it is under way. `note`: what to know."""
+
+    done: bool
+    note: str | None = None
 
 
 class Submitted(Struct, frozen=True):
@@ -128,6 +136,66 @@ class SignalSent(Struct, frozen=True):
     failure: Failure | None = None
 
 
+class PromiseCompleted(Struct, frozen=True):
+    """Somebody outside completes a workflow's promise, also of one that has not been submitted yet."""
+
+    request: int
+    service: str
+    key: str
+    name: str
+    result: bytes | Failure
+    scope: str | None = None
+
+
+class CancelRequested(Struct, frozen=True):
+    """An operator asks an invocation to end, and has it killed if it goes on for so long."""
+
+    request: int
+    invocation_id: InvocationId
+    kill_after_ms: int | None = None
+
+
+class PauseRequested(Struct, frozen=True):
+    """An operator wants no more attempts at an invocation until it is resumed."""
+
+    request: int
+    invocation_id: InvocationId
+
+
+class RestartRequested(Struct, frozen=True):
+    """An operator wants an invocation that has ended again, as a new one, from after the entry `from_entry` on.
+
+    `deployment`: `latest`, `keep` (that of the old one), or an id.
+    """
+
+    request: int
+    invocation_id: InvocationId
+    from_entry: int
+    deployment: str
+
+
+class PurgeRequested(Struct, frozen=True):
+    """An operator wants an invocation that has ended to be forgotten, or its journal only."""
+
+    request: int
+    invocation_id: InvocationId
+    journal_only: bool
+
+
+class StatePatched(Struct, frozen=True):
+    """An operator replaces the state of an object: a `Mutation`, encoded."""
+
+    request: int
+    key: tuple[str, str, str]
+    mutation: bytes
+
+
+class CommitAwaited(Struct, frozen=True):
+    """Somebody wants to go on when all that was applied before is committed."""
+
+    request: int
+
+
 class KillRequested(Struct, frozen=True):
     """An operator ends an invocation, and those that it waits for, at once."""
 
@@ -136,17 +204,25 @@ class KillRequested(Struct, frozen=True):
 
 
 class ResumeRequested(Struct, frozen=True):
-    """An operator wants a paused, suspended or backing-off invocation to be tried now."""
+    """An operator wants a paused, suspended or backing-off invocation to be tried now.
+
+    `deployment`: `keep` (the one it is pinned to), `latest`, or an id.
+    """
 
     request: int
     invocation_id: InvocationId
+    deployment: str = "keep"
+
+
+Setting: TypeAlias = tuple[str, str, bytes | None]
+"""Kind, name and record; None takes it out of the store."""
 
 
 class SettingsChanged(Struct, frozen=True):
-    """Settings were changed by whoever keeps them in memory; each (kind, name, record) is to be kept, None removed."""
+    """Settings were changed by whoever keeps them in memory: they are to be stored."""
 
     request: int
-    changes: tuple[tuple[str, str, bytes | None], ...]
+    changes: tuple[Setting, ...]
 
 
 class ScheduleTriggered(Struct, frozen=True):
@@ -156,12 +232,13 @@ class ScheduleTriggered(Struct, frozen=True):
     schedule_id: str
 
 
-class DeploymentRegistered(Struct, frozen=True):
-    """The registry took in a deployment (new, or with a new manifest); it is to be kept."""
+class DeploymentChanged(Struct, frozen=True):
+    """The registry took in a deployment, new or changed, or (record None) let go of one; that is to be stored."""
 
     request: int
     deployment_id: str
-    record: bytes
+    record: bytes | None
+    settings: tuple[Setting, ...] = ()
 
 
 Event: TypeAlias = (
@@ -173,9 +250,16 @@ Event: TypeAlias = (
     | AttachRequested
     | TimersDue
     | SignalSent
+    | PromiseCompleted
+    | CancelRequested
     | KillRequested
+    | PauseRequested
+    | RestartRequested
+    | PurgeRequested
+    | StatePatched
+    | CommitAwaited
     | ResumeRequested
     | SettingsChanged
     | ScheduleTriggered
-    | DeploymentRegistered
+    | DeploymentChanged
 )

@@ -13,9 +13,9 @@ L4  Memory equals what recovery would build: what is not in a row (attempts, fai
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 from perdure.engine.batch import Batch, Promise, PromiseKey
 from perdure.engine.config import EngineConfig
@@ -375,6 +375,31 @@ class Ledger:
         self._promises[key] = self.batch.promises[key] = promise
         return promise
 
+    def promises(self, key: Key) -> list[Promise]:
+        """All promises of a workflow."""
+        names = {name for name in self.reader.promise_names(key)} | {
+            each[3] for each in self._promises if each[:3] == key
+        }
+        return [self.promise((*key, name)) for name in sorted(names)]
+
+    def clear_promises(self, key: Key) -> None:
+        """All promises of a workflow go."""
+        for promise_key in [each for each in self._promises if each[:3] == key]:
+            del self._promises[promise_key]
+            self.batch.promises.pop(promise_key, None)
+        self.batch.cleared_promises.append(key)
+
+    def note(self, invocation: Invocation, type: str, record: Mapping[str, object]) -> None:
+        """Keep for people to read what happened to an invocation beside its journal."""
+        row = (invocation.number, self.now_ms, invocation.journal_length - 1, type, json.encode(record))
+        self.batch.events.append(row)
+
+    def drop(self, invocation: Invocation) -> None:
+        """The invocation is purged with this batch: nothing of it is to be written any more."""
+        self.batch.invocations.pop(invocation.number, None)
+        self._invocations.pop(invocation.number, None)
+        self._numbers.pop(invocation.id, None)
+
     def take_batch(self) -> Batch:
         """The batch to commit now; the next gathers from here on. One at a time."""
         assert self.committing is None, "a batch is being committed already"
@@ -402,6 +427,11 @@ class Ledger:
             self.keys.drop(key, self._invocations)
         for promise_key in batch.promises.keys() - self.batch.promises.keys():
             self._promises.pop(promise_key, None)
+
+    def uncommitted(self) -> dict[int, Invocation]:
+        """The invocations of which something is not on disk yet."""
+        committing = self.committing.invocations if self.committing is not None else {}
+        return {**committing, **self.batch.invocations}
 
     def is_uncommitted(self, number: int) -> bool:
         """Whether something of this invocation is not on disk yet."""

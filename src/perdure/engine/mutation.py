@@ -4,18 +4,21 @@ It waits for the object's key as an exclusive handler would, so that it never ch
 """
 
 import hashlib
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 
 import msgspec
 
 
 def state_version(entries: Iterable[tuple[bytes, bytes]]) -> str:
-    """What names the content of a state, for those who change it only if it is still what they saw."""
+    """What names the content of a state, for those who change it only if it is still what they saw.
+
+    The official CLI computes it from what it read, in the same way.
+    """
     digest = hashlib.sha256()
-    for name, value in sorted(entries):
-        for part in (name, value):
-            digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()[:32]
+    for position, (name, value) in enumerate(sorted(entries)):
+        digest.update(position.to_bytes(8, "big") + b"\x01" + name + b"\x02" + value + b"\x03")
+    return urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
 
 
 class Mutation(msgspec.Struct, frozen=True):

@@ -1,31 +1,41 @@
 """The processor: one event at a time, from outside into the ledger. It looks up and dispatches, nothing else."""
 
-from typing import assert_never
+from collections.abc import Callable
+from typing import TypeVar, assert_never
 
-from perdure.engine import attempts, firing, operations
-from perdure.engine.commands import MESSAGES, CommandRejected
-from perdure.engine.effects import Respond, StartAttempt
+from perdure.engine import attempts, firing, interventions, operations, retention
+from perdure.engine.commands import MESSAGES, CommandRejected, promises
+from perdure.engine.effects import Answer, Respond, StartAttempt
 from perdure.engine.events import (
     AttachRequested,
     AttemptFailed,
     AttemptInterrupted,
     AttemptStarted,
-    DeploymentRegistered,
+    CancelRequested,
+    CommitAwaited,
+    DeploymentChanged,
+    Done,
     Event,
     KillRequested,
     MessageReceived,
+    PauseRequested,
+    PromiseCompleted,
+    PurgeRequested,
+    RestartRequested,
     ResumeRequested,
     ScheduleTriggered,
     SettingsChanged,
     SignalSent,
+    StatePatched,
     Submitted,
     TimersDue,
 )
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger
+from perdure.engine.mutation import Mutation
 from perdure.engine.replay import check_command, issue
-from perdure.engine.timers import START, Timer
-from perdure.errors import RemoteProtocolError
+from perdure.engine.timers import KILL, START, Timer
+from perdure.errors import PerdureError, RemoteProtocolError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import MessageType, is_command
 
@@ -69,22 +79,52 @@ class Processor:
                 _on_timers_due(ledger, event)
             case SignalSent():
                 operations.on_signal(ledger, event)
+            case PromiseCompleted():
+                promises.on_promise_completed(ledger, event)
             case AttachRequested():
                 operations.on_attach(ledger, event)
+            case CancelRequested():
+                _answer(ledger, event, interventions.on_cancel)
             case KillRequested():
-                operations.on_kill(ledger, event)
+                _answer(ledger, event, interventions.on_kill)
+            case PauseRequested():
+                _answer(ledger, event, interventions.on_pause)
             case ResumeRequested():
-                operations.on_resume(ledger, event)
+                _answer(ledger, event, interventions.on_resume)
+            case RestartRequested():
+                _answer(ledger, event, interventions.on_restart)
+            case PurgeRequested():
+                _answer(ledger, event, interventions.on_purge)
+            case StatePatched():
+                applied = ledger.mutate(event.key, Mutation.decode(event.mutation))
+                ledger.batch.effects.append(Respond(event.request, Done(applied)))
+            case CommitAwaited():
+                ledger.batch.effects.append(Respond(event.request, None))
             case SettingsChanged():
-                ledger.batch.settings.update(((kind, name), record) for kind, name, record in event.changes)
+                ledger.batch.change_settings(event.changes)
                 ledger.batch.effects.append(Respond(event.request, None))
             case ScheduleTriggered():
                 firing.on_triggered(ledger, event)
-            case DeploymentRegistered():
-                ledger.batch.deployments.append((event.deployment_id, event.record))
+            case DeploymentChanged():
+                ledger.batch.deployments[event.deployment_id] = event.record
+                ledger.batch.change_settings(event.settings)
                 ledger.batch.effects.append(Respond(event.request, None))
             case _:
                 assert_never(event)
+
+
+Asked = TypeVar(
+    "Asked", CancelRequested, KillRequested, PauseRequested, ResumeRequested, RestartRequested, PurgeRequested
+)
+
+
+def _answer(ledger: Ledger, event: Asked, act: Callable[[Ledger, Asked], Answer]) -> None:
+    """Have it done, and tell whoever asked what came of it."""
+    try:
+        answer = act(ledger, event)
+    except PerdureError as error:
+        answer = error
+    ledger.batch.effects.append(Respond(event.request, answer))
 
 
 def _on_message(ledger: Ledger, event: MessageReceived) -> None:
@@ -109,6 +149,7 @@ def _on_message(ledger: Ledger, event: MessageReceived) -> None:
 
 def _on_timers_due(ledger: Ledger, event: TimersDue) -> None:
     firing.fire_due(ledger, event.limit)
+    retention.purge_expired(ledger)
     for _ in range(event.limit):
         timer = ledger.timers.pop_due(ledger.now_ms)
         if timer is None:
@@ -125,7 +166,9 @@ def _fire(ledger: Ledger, timer: Timer) -> None:
     invocation = ledger.find_number(number)
     if invocation is None or invocation.status is Status.COMPLETED:
         return
-    if completion_id != START:
+    if completion_id == KILL:
+        interventions.kill(ledger, invocation)
+    elif completion_id != START:
         notification = pb.NotificationMessage(completion_id=completion_id, void=pb.Void())
         ledger.notify(invocation, MessageType.SLEEP_COMPLETION, notification)
     elif invocation.status is Status.SCHEDULED:

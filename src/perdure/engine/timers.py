@@ -1,7 +1,8 @@
 """The due times: the nearest in a heap, the rest on disk until their time comes near.
 
-A timer is (due, invocation number, completion id); completion 0 starts a scheduled invocation. Retries are timers
-too, but only in memory, with the negated attempt in place of the completion: after a crash they are not needed.
+A timer is (due, invocation number, completion id); completion 0 starts a scheduled invocation, 2^32 kills one. Retries
+are timers too, but only in memory, with the negated attempt in place of the completion: after a crash they are not
+needed.
 """
 
 import heapq
@@ -12,6 +13,7 @@ Timer: TypeAlias = tuple[int, int, int]
 
 WINDOW = 10_000
 START = 0
+KILL = 2**32  # beyond what a completion id can be
 
 
 class Timers:

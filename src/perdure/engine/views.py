@@ -23,10 +23,19 @@ class InvocationView(Struct, frozen=True, omit_defaults=True):
     idempotency_key: str | None = None
     invoked_by: str = "ingress"
     invoked_by_id: str | None = None
+    invoked_by_target: str | None = None
+    restarted_from: str | None = None
+    schedule_id: str | None = None
+    scope: str | None = None
+    limit_key: str | None = None
+    priority: int = 0
+    inboxed_at: int | None = None
+    running_at: int | None = None
     scheduled_start_at: int | None = None
     completed_at: int | None = None
     pinned_deployment_id: str | None = None
     pinned_service_protocol_version: int | None = None
+    waiting_reason: str | None = None
     retry_count: int = 0
     next_retry_at: int | None = None
     last_failure: LastFailure | None = None
@@ -34,7 +43,7 @@ class InvocationView(Struct, frozen=True, omit_defaults=True):
     completion_failure: str | None = None
 
 
-def view_of(invocation: Invocation) -> InvocationView:
+def view_of(invocation: Invocation, waiting_reason: str | None) -> InvocationView:
     target = invocation.target
     outcome = outcome_of(invocation) if invocation.status is Status.COMPLETED else None
     return InvocationView(
@@ -49,18 +58,35 @@ def view_of(invocation: Invocation) -> InvocationView:
         modified_at=invocation.modified_at_ms,
         journal_size=invocation.journal_length,
         idempotency_key=invocation.idempotency_key,
-        invoked_by="ingress" if invocation.caller_id is None else "service",
+        invoked_by=_invoked_by(invocation),
         invoked_by_id=invocation.caller_id,
+        invoked_by_target=invocation.caller_target,
+        restarted_from=invocation.restarted_from,
+        schedule_id=invocation.schedule_id,
+        scope=target.scope,
+        limit_key=invocation.limit_key,
+        priority=invocation.priority,
+        inboxed_at=invocation.inboxed_at_ms,
+        running_at=invocation.running_at_ms,
         scheduled_start_at=invocation.execute_at_ms or None,
         completed_at=invocation.completed_at_ms,
         pinned_deployment_id=invocation.deployment_id,
         pinned_service_protocol_version=invocation.protocol_version or None,
+        waiting_reason=waiting_reason,
         retry_count=invocation.failures,
         next_retry_at=invocation.retry_at_ms,
         last_failure=invocation.last_failure,
         completion_result=None if outcome is None else "failure" if outcome.failure is not None else "success",
         completion_failure=_failure_text(outcome),
     )
+
+
+def _invoked_by(invocation: Invocation) -> str:
+    if invocation.restarted_from is not None:
+        return "restart_as_new"
+    if invocation.schedule_id is not None:
+        return "schedule"
+    return "ingress" if invocation.caller_id is None else "service"
 
 
 def _failure_text(outcome: Outcome | None) -> str | None:

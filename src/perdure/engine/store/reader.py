@@ -142,6 +142,14 @@ class Reader:
         """The records of one kind of settings, by name."""
         return dict(self._execute("select name, record from setting where kind = ? order by name", (kind,)))
 
+    def journal_length(self, number: int) -> int:
+        row = self._execute("select max(idx) + 1 from journal where invocation = ?", (number,)).fetchone()
+        return row[0] or 0 if row is not None else 0
+
+    def promise_names(self, key: Key) -> list[str]:
+        query = "select name from promise where scope = ? and service = ? and key = ?"
+        return [name for (name,) in self._execute(query, key)]
+
     def deployments(self) -> list[bytes]:
         """The records of all deployments, in order of registration."""
         return [record for (record,) in self._execute("select record from deployment order by position")]

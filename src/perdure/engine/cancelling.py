@@ -1,0 +1,56 @@
+"""Cancelling: an invocation is asked to end, and those that it waits for; what cannot be told ends, or is named.
+
+Its own code is told at its next await, and cancels what it called itself. Where that code cannot be reached, nobody
+else would go down to the callees, so the engine does.
+"""
+
+from perdure.engine.family import awaited_children
+from perdure.engine.invocation import Invocation, Status, Step
+from perdure.engine.ledger import Ledger
+from perdure.errors import PerdureError
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import CANCEL_SIGNAL, DeploymentId
+from perdure.protocol.messages import MessageType
+
+CANCELLED = 409
+
+
+def cancel(ledger: Ledger, invocation: Invocation) -> str | None:
+    """Cancel an invocation that has not ended. What could not be done as usual is said; None where all could."""
+    if invocation.status in (Status.SCHEDULED, Status.PENDING):
+        ledger.fail(invocation, CANCELLED, "cancelled")
+        return None
+    gone = _why_gone(ledger, invocation)
+    if gone is not None:
+        notes = _cancel_children(ledger, invocation)
+        ledger.fail(invocation, CANCELLED, f"cancelled; its code was not told: {gone}")
+        return " ".join([f"{invocation.target} has ended, but its code was not told: {gone}", *notes])
+    failing = invocation.last_failure if invocation.status in (Status.BACKING_OFF, Status.PAUSED) else None
+    notes = _cancel_children(ledger, invocation) if failing is not None else []
+    ledger.notify(invocation, MessageType.SIGNAL, pb.NotificationMessage(signal_id=CANCEL_SIGNAL, void=pb.Void()))
+    if invocation.status in (Status.BACKING_OFF, Status.PAUSED):
+        ledger.make_ready(invocation, Step.RESUMED)
+    if failing is None:
+        return None
+    told = (
+        f"{invocation.target} is tried now, and told if the attempt gets so far: the last one failed with "
+        f"`{failing.message.splitlines()[0] if failing.message else failing.code}`. Should it not, kill ends it."
+    )
+    return " ".join([told, *notes])
+
+
+def _cancel_children(ledger: Ledger, invocation: Invocation) -> list[str]:
+    return [note for child in awaited_children(ledger, invocation) if (note := cancel(ledger, child)) is not None]
+
+
+def _why_gone(ledger: Ledger, invocation: Invocation) -> str | None:
+    """Why no attempt could ever reach the invocation's code; None where one could."""
+    target = invocation.target
+    try:
+        if invocation.deployment_id is None:
+            ledger.registry.resolve(target.service, target.handler)
+        else:
+            ledger.registry.resolve_pinned(DeploymentId(invocation.deployment_id), target.service, target.handler)
+    except PerdureError as error:
+        return str(error)
+    return None

@@ -1,0 +1,177 @@
+"""What operators do to invocations: cancel, kill, pause, resume, repeat and purge them.
+
+Each function checks first and acts then, so that what it refuses has changed nothing. What it returns, or the error
+that it raises, goes to whoever asked.
+"""
+
+from perdure.engine.cancelling import CANCELLED, cancel
+from perdure.engine.effects import StopAttempt
+from perdure.engine.events import (
+    Accepted,
+    CancelRequested,
+    Done,
+    KillRequested,
+    PauseRequested,
+    PurgeRequested,
+    RestartRequested,
+    ResumeRequested,
+)
+from perdure.engine.family import awaited_children
+from perdure.engine.invocation import Invocation, Status, Step
+from perdure.engine.ledger import Ledger, Repeated
+from perdure.engine.registry import ResolvedHandler
+from perdure.engine.repeating import kept_entries
+from perdure.engine.retention import purge
+from perdure.engine.timers import KILL
+from perdure.errors import Conflict, JournalGone, NotRepeatable, TooEarly, UnknownInvocation, UsageError
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import DeploymentId, InvocationId
+
+_PAUSABLE = (Status.READY, Status.RUNNING, Status.BACKING_OFF, Status.SUSPENDED)
+_RESUMABLE = (Status.PAUSED, Status.SUSPENDED, Status.BACKING_OFF)
+
+
+def on_cancel(ledger: Ledger, event: CancelRequested) -> Done:
+    """Done at once, or accepted: then its code is told. Kill it after a time, if that is asked for and it goes on."""
+    invocation = _going_on(ledger, event.invocation_id)
+    note = cancel(ledger, invocation)
+    ended = invocation.status is Status.COMPLETED
+    if event.kill_after_ms is not None and not ended:
+        ledger.set_timer((ledger.now_ms + event.kill_after_ms, invocation.number, KILL))
+    return Done(ended, note)
+
+
+def on_kill(ledger: Ledger, event: KillRequested) -> Done:
+    """End an invocation now, with no word to its code, and the calls that it waits for."""
+    kill(ledger, _going_on(ledger, event.invocation_id))
+    return Done(True)
+
+
+def kill(ledger: Ledger, invocation: Invocation) -> None:
+    doomed = [invocation]
+    while doomed:
+        victim = doomed.pop()
+        if victim.status is not Status.COMPLETED:
+            doomed += awaited_children(ledger, victim)
+            ledger.fail(victim, CANCELLED, "killed")
+
+
+def on_pause(ledger: Ledger, event: PauseRequested) -> Done:
+    """Stop working on an invocation, and keep its journal; False where it was paused already."""
+    invocation = _going_on(ledger, event.invocation_id)
+    if invocation.status is Status.PAUSED:
+        return Done(False)
+    if invocation.status not in _PAUSABLE:
+        raise Conflict(f"{invocation.id} is {invocation.status}: what has not begun cannot pause, only be cancelled")
+    if invocation.attempt:
+        ledger.batch.effects.append(StopAttempt(invocation.number, invocation.attempt))
+    invocation.attempt = 0
+    invocation.awaiting = None
+    invocation.retry_at_ms = None
+    invocation.advance(Step.HELD, ledger.now_ms)
+    invocation.forget_replay()
+    ledger.note(invocation, "Paused", {"reason": "an operator paused it"})
+    ledger.touch(invocation)
+    return Done(True)
+
+
+def on_resume(ledger: Ledger, event: ResumeRequested) -> Done:
+    """Try a resting invocation now, on the deployment that it is pinned to or on another."""
+    invocation = _going_on(ledger, event.invocation_id)
+    if invocation.status in (Status.SCHEDULED, Status.PENDING):
+        raise TooEarly(f"{invocation.id} is {invocation.status}: it has not begun, so there is nothing to resume")
+    if invocation.status not in _RESUMABLE:
+        raise Conflict(f"{invocation.id} is {invocation.status}: only what is {', '.join(_RESUMABLE)} resumes")
+    resolved = _chosen(ledger, invocation, event.deployment)
+    if resolved is not None:
+        invocation.deployment_id = resolved.deployment.id
+    invocation.failures = 0
+    ledger.make_ready(invocation, Step.RESUMED)
+    return Done(True)
+
+
+def on_restart(ledger: Ledger, event: RestartRequested) -> Accepted:
+    """Begin a new invocation with the input of one that has ended, and its journal up to an entry if asked for."""
+    ended = _ended(ledger, event.invocation_id)
+    if ended.service_type == "WORKFLOW":
+        raise NotRepeatable(f"{ended.target} is a workflow's: it runs once by its key. Purge it, then submit it again")
+    journal = ledger.reader.journal(ended.number)
+    if not journal or (ended.expires_at_ms is not None and ended.expires_at_ms <= ledger.now_ms):
+        raise JournalGone(f"the journal of {ended.id} was purged, and with it what it was called with")
+    kept = kept_entries(journal, event.from_entry)
+    target = ended.target
+    chosen = _chosen(ledger, ended, event.deployment) if kept or event.deployment != "latest" else None
+    resolved = chosen or ledger.registry.resolve(target.service, target.handler)
+    pinned = ended.deployment_id if event.deployment == "keep" else resolved.deployment.id if chosen else None
+    command = journal[0].message
+    assert isinstance(command, pb.InputCommandMessage)
+    repeated = ledger.admit(
+        resolved,
+        target,
+        ledger.new_id(target.scope or target.key),
+        command.value.content,
+        headers=[(header.key, header.value) for header in command.headers],
+        limit_key=ended.limit_key,
+        repeats=Repeated(ended.id, pinned, ended.protocol_version if pinned else 0, kept),
+    )
+    return Accepted(repeated.id, True)
+
+
+def on_purge(ledger: Ledger, event: PurgeRequested) -> Done:
+    """Forget an invocation that has ended, or its journal only."""
+    ended = _ended(ledger, event.invocation_id)
+    ended.journal_retention_ms = 0
+    if not event.journal_only:
+        ended.retention_ms = 0
+    ended.expires_at_ms = ledger.now_ms
+    ledger.touch(ended)
+    purge(ledger, ended)
+    return Done(True)
+
+
+def _known(ledger: Ledger, id: InvocationId) -> Invocation:
+    invocation = ledger.find(id)
+    if invocation is None:
+        raise UnknownInvocation(id)
+    return invocation
+
+
+def _going_on(ledger: Ledger, id: InvocationId) -> Invocation:
+    invocation = _known(ledger, id)
+    if invocation.status is Status.COMPLETED:
+        raise Conflict(f"{id} has ended already")
+    return invocation
+
+
+def _ended(ledger: Ledger, id: InvocationId) -> Invocation:
+    invocation = _known(ledger, id)
+    if invocation.status in (Status.SCHEDULED, Status.PENDING):
+        raise TooEarly(f"{id} is {invocation.status}: it has not even begun")
+    if invocation.status is not Status.COMPLETED:
+        raise Conflict(f"{id} is {invocation.status}: it has not ended. Cancel or kill it first")
+    return invocation
+
+
+def _chosen(ledger: Ledger, invocation: Invocation, deployment: str) -> ResolvedHandler | None:
+    """The handler in the deployment that is asked for; None for the one that it is pinned to.
+
+    Raises:
+        UnknownDeployment, UnknownTarget: there is none, or it does not have the handler.
+        UsageError: the deployment does not speak the version of the protocol that the journal was written in.
+    """
+    if deployment == "keep":
+        return None
+    target = invocation.target
+    if deployment == "latest":
+        resolved = ledger.registry.resolve(target.service, target.handler)
+    else:
+        resolved = ledger.registry.resolve_pinned(DeploymentId(deployment), target.service, target.handler)
+    manifest = resolved.deployment.manifest
+    version = invocation.protocol_version
+    if version and not manifest.min_protocol_version <= version <= manifest.max_protocol_version:
+        raise UsageError(
+            f"{invocation.id} was begun with version {version} of the service protocol, and {resolved.deployment.id} "
+            f"speaks {manifest.min_protocol_version} to {manifest.max_protocol_version}: upgrade its SDK, or restart "
+            "the invocation as a new one"
+        )
+    return resolved

@@ -1,0 +1,182 @@
+"""Why an invocation is not done: one sentence for people, from what is on disk and what only memory knows."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from perdure.engine.invocation import Invocation, Status, signal_key
+from perdure.engine.replay import completion_ids
+from perdure.engine.store.reader import Reader
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId, awakeable_id, parse_invocation_id
+from perdure.protocol.messages import Envelope
+
+_DEPTH_MAX = 4  # how far a sentence follows those who wait for those who wait
+_NAMED_MAX = 3
+
+
+class SlotWait(Struct, frozen=True):
+    """What an invocation that is ready waits for: a limit by its name, and how many are ahead of it there."""
+
+    limit: str
+    ahead: int
+
+
+class Reasons:
+    """`find`: an invocation by its number, with what memory knows of it. `slot`: what a ready one waits for."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        find: Callable[[int], Invocation | None],
+        clock: Callable[[], int],
+        slot: Callable[[int], SlotWait | None] = lambda _: None,
+    ) -> None:
+        self._reader = reader
+        self._find = find
+        self._clock = clock
+        self._slot = slot
+
+    def of(self, invocation: Invocation, depth: int = 0) -> str | None:
+        """The sentence; None for what has ended."""
+        match invocation.status:
+            case Status.SCHEDULED:
+                return f"starts in {self._until(invocation.execute_at_ms)}"
+            case Status.PENDING:
+                return self._of_pending(invocation)
+            case Status.READY:
+                slot = self._slot(invocation.number)
+                return f"waits for a free slot of {slot.limit}, {slot.ahead} ahead" if slot else "is about to run"
+            case Status.RUNNING:
+                return f"runs for {self._since(invocation.modified_at_ms)}{self._of_open_entries(invocation, depth)}"
+            case Status.BACKING_OFF:
+                return self._of_backing_off(invocation)
+            case Status.SUSPENDED:
+                return self._of_suspended(invocation, depth)
+            case Status.PAUSED:
+                return self._of_paused(invocation)
+            case Status.COMPLETED:
+                return None
+
+    def _of_pending(self, invocation: Invocation) -> str:
+        queue = self._reader.queue(invocation.object_key)
+        waiting = list(queue.waiting)
+        ahead = waiting.index(invocation.number) if invocation.number in waiting else 0
+        holder = self._find(queue.holder) if queue.holder is not None else None
+        held = "which is being handed over" if holder is None else f"held by {holder.id} for {self._held(holder)}"
+        return f"waits for key `{invocation.target.key}`, {held}" + (f", {ahead} ahead" if ahead else "")
+
+    def _held(self, holder: Invocation) -> str:
+        return self._since(holder.running_at_ms or holder.inboxed_at_ms or holder.created_at_ms)
+
+    def _of_backing_off(self, invocation: Invocation) -> str:
+        after = f" after {_failure(invocation)}" if invocation.last_failure is not None else ""
+        tried = f", {_ordinal(invocation.failures + 1)} attempt"
+        due = f" in {self._until(invocation.retry_at_ms)}" if invocation.retry_at_ms is not None else ""
+        return f"backs off{after}{tried}{due}"
+
+    def _of_paused(self, invocation: Invocation) -> str:
+        resume = f"`perdure invocations resume {invocation.id}` lets it go on"
+        failed = invocation.last_failure
+        if failed is None or invocation.modified_at_ms > failed.at_ms:
+            return f"was paused {self._since(invocation.modified_at_ms)} ago: {resume}"
+        return f"is paused after {_failure(invocation)}: {resume}"
+
+    def _of_suspended(self, invocation: Invocation, depth: int) -> str:
+        if invocation.awaiting is None:
+            return "is suspended"
+        return f"waits for {self._join(self._awaited(invocation, invocation.awaiting, depth))}"
+
+    def _of_open_entries(self, invocation: Invocation, depth: int) -> str:
+        """What a running invocation has asked for and not got, as far as it is on disk."""
+        open = pb.Future(waiting_completions=[id for id in invocation.issued if id not in invocation.known])
+        named = [text for text in self._awaited(invocation, open, depth) if text]
+        return f", and waits for {self._join(named)}" if named else ""
+
+    def _join(self, texts: list[str]) -> str:
+        shown = texts[:_NAMED_MAX]
+        more = f" and {len(texts) - _NAMED_MAX} more" if len(texts) > _NAMED_MAX else ""
+        return ", ".join(shown) + more
+
+    def _awaited(self, invocation: Invocation, future: pb.Future, depth: int) -> list[str]:
+        """What the open ids of a future stand for."""
+        completions, signals = set[int](), list[str]()
+        _collect(future, completions, signals, invocation)
+        named = list(signals)
+        if completions:
+            journal = self._reader.journal(invocation.number)
+            callees = {
+                envelope.message.completion_id: InvocationId(envelope.message.invocation_id)
+                for envelope in journal
+                if isinstance(envelope.message, pb.NotificationMessage) and envelope.message.invocation_id
+            }
+            asked = [each for each in journal if not completions.isdisjoint(completion_ids(each.message))]
+            named += [text for each in asked if (text := self._of_command(each, callees, depth))]
+        return named
+
+    def _of_command(self, envelope: Envelope, callees: dict[int, InvocationId], depth: int) -> str:
+        match envelope.message:
+            case pb.CallCommandMessage() as call:
+                target = "/".join(part for part in (call.service_name, call.key, call.handler_name) if part)
+                return f"`{target}`{self._of_callee(callees.get(call.invocation_id_notification_idx), depth)}"
+            case pb.SleepCommandMessage() as sleep:
+                return f"{sleep.name or 'a timer'} that is due in {self._until(sleep.wake_up_time)}"
+            case pb.RunCommandMessage() as run:
+                return f"step `{run.name}`" if run.name else "a step"
+            case pb.GetPromiseCommandMessage() as promise:
+                return f"promise `{promise.key}`"
+            case pb.AttachInvocationCommandMessage() as attached:
+                return f"the result of {attached.invocation_id or 'another invocation'}"
+            case _:
+                return ""
+
+    def _of_callee(self, id: InvocationId | None, depth: int) -> str:
+        callee = self._reader.invocation_by_id(id) if id is not None and depth < _DEPTH_MAX else None
+        if callee is None:
+            return ""
+        reason = self.of(self._find(callee.number) or callee, depth + 1)
+        return f", which {reason}" if reason else ""
+
+    def _since(self, at_ms: int) -> str:
+        return _span(self._clock() - at_ms)
+
+    def _until(self, at_ms: int) -> str:
+        left_ms = at_ms - self._clock()
+        if left_ms < 86_400_000:
+            return _span(left_ms)
+        return f"{_span(left_ms)} ({datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC)"
+
+
+def _collect(future: pb.Future, completions: set[int], signals: list[str], invocation: Invocation) -> None:
+    completions.update(future.waiting_completions)
+    raw_id = parse_invocation_id(invocation.id)
+    signals += [
+        f"awakeable {awakeable_id(raw_id, signal)}"
+        for signal in future.waiting_signals
+        if signal != CANCEL_SIGNAL and signal_key(signal) not in invocation.known
+    ]
+    signals += [f"signal `{name}`" for name in future.waiting_named_signals]
+    for nested in future.nested_futures:
+        _collect(nested, completions, signals, invocation)
+
+
+def _failure(invocation: Invocation) -> str:
+    failed = invocation.last_failure
+    assert failed is not None
+    first_line = next(iter(failed.message.splitlines()), "") or f"code {failed.code}"
+    return f"`{first_line[:200]}`"
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
+    return f"{number}{ending}"
+
+
+def _span(milliseconds: int) -> str:
+    """A length of time in a unit in which it is at least 2, as far as there is one."""
+    seconds = max(milliseconds, 0) / 1000
+    for name, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {name}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

@@ -1,0 +1,66 @@
+"""Retention: what has ended is forgotten when its time is over, a little at a time.
+
+First the journal, then the invocation itself, with its idempotency key, or as a workflow with its state and promises.
+A journal goes from its end, so that what is left of it stays dense; then its space is reused.
+"""
+
+from perdure.engine.invocation import Invocation
+from perdure.engine.ledger import Ledger
+from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.messages import MessageType
+
+ROWS_MAX = 500  # in one go; with the pause, some 25,000 a second, and no commit grows by more than a few milliseconds
+PAUSE_MS = 20
+GONE = 410
+
+
+def purge_expired(ledger: Ledger) -> None:
+    """Purge some of what has expired; the ledger knows when to come back."""
+    if ledger.next_expiry_ms is None or ledger.next_expiry_ms > ledger.now_ms:
+        return
+    rows_left = ROWS_MAX
+    expired = ledger.reader.expired(ledger.now_ms, ROWS_MAX)
+    for number in expired:
+        invocation = ledger.find_number(number)
+        if invocation is not None and not ledger.is_uncommitted(number):
+            rows_left -= purge(ledger, invocation, rows_left)
+        if rows_left <= 0:
+            break
+    ledger.next_expiry_ms = ledger.now_ms + PAUSE_MS if expired else ledger.reader.next_expiry(ledger.now_ms)
+
+
+def purge(ledger: Ledger, invocation: Invocation, rows_max: int = ROWS_MAX) -> int:
+    """Purge of an invocation what has expired, up to so many rows; how many went."""
+    length = ledger.reader.journal_length(invocation.number)
+    going = range(max(0, length - rows_max), length)
+    ledger.batch.purged_entries += [(invocation.number, index) for index in going]
+    if len(going) < length:
+        ledger.touch(invocation)
+        ledger.expires(ledger.now_ms)
+        return len(going)
+    assert invocation.completed_at_ms is not None, f"{invocation.id} is purged before its end"
+    ends_at_ms = invocation.completed_at_ms + invocation.retention_ms
+    if ends_at_ms > ledger.now_ms:
+        invocation.expires_at_ms = ends_at_ms
+        ledger.expires(ends_at_ms)
+        ledger.touch(invocation)
+        return len(going) + 1
+    if invocation.handler_type == "WORKFLOW":
+        _forget_workflow(ledger, invocation)
+    ledger.batch.purged.append(invocation.number)
+    ledger.drop(invocation)
+    return len(going) + 1
+
+
+def _forget_workflow(ledger: Ledger, invocation: Invocation) -> None:
+    """Its state and promises go; a handler that still waits for one of these is told."""
+    key = invocation.object_key
+    failure = pb.Failure(code=GONE, message=f"workflow {invocation.target.service}/{key[2]} was purged")
+    for promise in ledger.promises(key):
+        for waiter in promise.waiters:
+            waiting = ledger.find_number(waiter.number)
+            if waiting is not None:
+                answer = pb.NotificationMessage(completion_id=waiter.completion_id, failure=failure)
+                ledger.notify(waiting, MessageType(waiter.type), answer)
+    ledger.batch.clear_object(key)
+    ledger.clear_promises(key)
