@@ -1,0 +1,149 @@
+"""`perdure schedules`: what the engine starts by the clock."""
+
+import json
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import quote
+
+import typer
+
+from perdure.cli.remote import ADMIN
+from perdure.cli.tables import age, print_fields, print_json, print_table
+from perdure.errors import UsageError
+
+app = typer.Typer(no_args_is_help=True, help="Start handlers by the clock: cron and intervals.")
+
+ScheduleId: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="As `perdure schedules list` shows it.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command("list")
+def list_schedules(as_json: AsJson = False) -> None:
+    """List the schedules, with the next time of each."""
+    schedules = ADMIN.ask_json("GET", "/schedules")["schedules"]
+    if as_json:
+        print_json(schedules)
+    elif not schedules:
+        print("no schedules yet: `perdure schedules create ID Service/handler --cron '0 9 * * *'` makes one")
+    else:
+        rows = [(each["id"], _target(each), _when(each), _next(each), each["last_error"]) for each in schedules]
+        print_table(("ID", "TARGET", "WHEN", "NEXT", "ERROR"), rows)
+
+
+@app.command()
+def create(
+    schedule_id: Annotated[str, typer.Argument(metavar="ID", help="A name: letters, digits, `_`, `.` and `-`.")],
+    target: Annotated[str, typer.Argument(metavar="SERVICE/HANDLER", help="What to start.")],
+    cron: Annotated[str | None, typer.Option(help="Such as '0 9 * * MON-FRI'; six fields begin with seconds.")] = None,
+    every: Annotated[str | None, typer.Option(help="Such as 15m or PT1H, in place of --cron.")] = None,
+    timezone: Annotated[str, typer.Option(help="In which --cron is meant, such as Europe/Berlin.")] = "UTC",
+    input: Annotated[str | None, typer.Option("--input", help="The input, as JSON. Else the body is empty.")] = None,
+    key: Annotated[str | None, typer.Option(help="The key of a virtual object.")] = None,
+    scope: Annotated[str | None, typer.Option(help="The scope in which it runs.")] = None,
+    limit_key: Annotated[str | None, typer.Option(help="The limit key under which it counts in its scope.")] = None,
+    overlap: Annotated[
+        Literal["allow", "skip"], typer.Option(help="skip: start none while the last one still runs.")
+    ] = "allow",
+    catch_up: Annotated[
+        Literal["once", "none"], typer.Option(help="Times missed while no engine ran: made up for by one, or by none.")
+    ] = "once",
+    description: Annotated[str, typer.Option(help="For those who read the list.")] = "",
+    paused: Annotated[bool, typer.Option("--paused", help="Do not begin before `resume`.")] = False,
+) -> None:
+    """Make a schedule."""
+    service, slash, handler = target.partition("/")
+    if not (service and slash and handler) or "/" in handler:
+        raise UsageError(f"{target!r} must be Service/handler; the key of an object goes into --key")
+    wanted: dict[str, Any] = {
+        "id": schedule_id,
+        "target": {"service": service, "handler": handler, "key": key, "scope": scope},
+        "timezone": timezone,
+        "overlap": overlap,
+        "catch_up": catch_up,
+        "description": description,
+        "paused": paused,
+        "limit_key": limit_key,
+    }
+    wanted |= {name: value for name, value in (("cron", cron), ("every", every)) if value is not None}
+    if input is not None:
+        try:
+            wanted["input"] = json.loads(input)
+        except ValueError as error:
+            raise UsageError(f"what --input gives is not JSON: {error}") from error
+    made = ADMIN.ask_json("POST", "/schedules", wanted)
+    print(f"made {schedule_id}: {_target(made)}, {_when(made)}, {_next(made)}")
+
+
+@app.command()
+def describe(schedule_id: ScheduleId, as_json: AsJson = False) -> None:
+    """Show all about a schedule."""
+    schedule = ADMIN.ask_json("GET", _path(schedule_id))
+    if as_json:
+        print_json(schedule)
+        return
+    print_fields(
+        [
+            ("id", schedule["id"]),
+            ("description", schedule["description"] or None),
+            ("target", _target(schedule)),
+            ("scope", schedule["target"].get("scope")),
+            ("limit key", schedule["limit_key"]),
+            ("when", _when(schedule)),
+            ("next", _next(schedule)),
+            ("overlap", schedule["overlap"]),
+            ("catch up", schedule["catch_up"]),
+            ("input", json.dumps(schedule["input"], ensure_ascii=False) if "input" in schedule else None),
+            ("version", schedule["version"]),
+            ("made", age(schedule["created_at"])),
+            ("last started", age(schedule["last_fired_at"])),
+            ("last invocation", schedule["last_invocation_id"]),
+            ("last skipped", age(schedule["last_skipped_at"])),
+            ("last error", schedule["last_error"]),
+        ]
+    )
+
+
+@app.command()
+def pause(schedule_id: ScheduleId) -> None:
+    """Start nothing until it is resumed."""
+    ADMIN.ask_json("PATCH", _path(schedule_id), {"paused": True})
+    print(f"paused {schedule_id}")
+
+
+@app.command()
+def resume(schedule_id: ScheduleId) -> None:
+    """Go on with the next time; those that went by meanwhile are gone."""
+    print(f"resumed {schedule_id}: {_next(ADMIN.ask_json('PATCH', _path(schedule_id), {'paused': False}))}")
+
+
+@app.command()
+def trigger(schedule_id: ScheduleId) -> None:
+    """Start one now, whatever its times; they stay as they are."""
+    print(f"started {ADMIN.ask_json('POST', f'{_path(schedule_id)}/trigger')['invocation_id']}")
+
+
+@app.command()
+def delete(schedule_id: ScheduleId) -> None:
+    """Start nothing any more; what was started goes on."""
+    ADMIN.ask("DELETE", _path(schedule_id))
+    print(f"deleted {schedule_id}")
+
+
+def _path(schedule_id: str) -> str:
+    return f"/schedules/{quote(schedule_id, safe='')}"
+
+
+def _target(schedule: dict[str, Any]) -> str:
+    target = schedule["target"]
+    return "/".join(part for part in (target["service"], target.get("key"), target["handler"]) if part)
+
+
+def _when(schedule: dict[str, Any]) -> str:
+    if schedule["every"] is not None:
+        return f"every {schedule['every']}"
+    return f"{schedule['cron']} {schedule['timezone']}"
+
+
+def _next(schedule: dict[str, Any]) -> str:
+    if schedule["paused"]:
+        return "paused"
+    return age(schedule["next_at"]) or "never"
