@@ -1,0 +1,110 @@
+"""A budget: what one limit gives to one thing, who has of it, and who waits for it."""
+
+from typing import TypeAlias
+
+from perdure.engine.flow.rules import Level, Limit, Rate
+
+
+class Gate:
+    """Lets through at most `rate`. In whole numbers: times are in units of 1/permits ms, so that a permit costs
+    `per_ms` of them, and nothing is lost by rounding.
+
+    `_paid_until` is where the permits given so far would last if they were used up evenly; it may run ahead of now
+    by as much as the burst allows.
+    """
+
+    __slots__ = ("_paid_until", "rate")
+
+    def __init__(self, rate: Rate) -> None:
+        self.rate = rate
+        self._paid_until = 0
+
+    def due_ms(self, now_ms: int) -> int:
+        """When there is a permit; `now_ms` or earlier if there is one."""
+        ahead = (self.rate.at_once - 1) * self.rate.per_ms
+        self._follow(now_ms)
+        return -((ahead - self._paid_until) // self.rate.permits)
+
+    def permits(self, now_ms: int) -> int:
+        """How many there are now."""
+        self._follow(now_ms)
+        left = now_ms * self.rate.permits + self.rate.at_once * self.rate.per_ms - self._paid_until
+        return max(0, left // self.rate.per_ms)
+
+    def take(self, now_ms: int) -> None:
+        """Takes a permit; there must be one."""
+        self._follow(now_ms)
+        self._paid_until += self.rate.per_ms
+
+    def _follow(self, now_ms: int) -> None:
+        """What was not used beyond the burst is lost; and a clock that was set back takes no more than the burst."""
+        now = now_ms * self.rate.permits
+        self._paid_until = min(max(self._paid_until, now), now + self.rate.at_once * self.rate.per_ms)
+
+
+class Budget:
+    """One limit and its use. Only the scheduler changes it.
+
+    `waiting` counts those that wait on a way through here, `fresh` those of them that have not begun, and `arriving`
+    those that will, once their row is on disk. `idle` are the attempts that hold a slot and only wait for something,
+    the longest first; `leaving` those of them that were asked to give it up.
+    """
+
+    __slots__ = (
+        "arriving",
+        "concurrency",
+        "fresh",
+        "gate",
+        "idle",
+        "leaving",
+        "level",
+        "limit",
+        "name",
+        "open",
+        "used",
+        "waiting",
+    )
+
+    def __init__(self, name: str, level: Level, concurrency: int | None, limit: Limit | None = None) -> None:
+        self.name = name
+        self.level = level
+        self.concurrency = concurrency
+        self.limit = limit
+        rate = limit.rule.limits.rate if limit is not None else None
+        self.gate = Gate(rate) if rate is not None else None
+        self.open = True
+        self.used = 0
+        self.waiting = 0
+        self.fresh = 0
+        self.arriving = 0
+        self.idle: dict[int, None] = {}
+        self.leaving: dict[int, None] = {}
+
+    @property
+    def full(self) -> bool:
+        return self.concurrency is not None and self.used >= self.concurrency
+
+    @property
+    def backlog(self) -> int | None:
+        return self.limit.rule.limits.backlog if self.limit is not None else None
+
+    def at_rest(self, now_ms: int) -> bool:
+        """Whether one that is made anew would be the same."""
+        unused = self.gate is None or self.gate.permits(now_ms) >= self.gate.rate.at_once
+        return unused and not (self.used or self.waiting or self.arriving)
+
+    def would_wait(self, now_ms: int) -> int:
+        """How many would wait to begin here if one more came."""
+        free = self.concurrency - self.used if self.concurrency is not None else self.fresh + self.arriving + 1
+        if self.gate is not None:
+            free = min(free, self.gate.permits(now_ms))
+        return self.fresh + self.arriving + 1 - max(0, free)
+
+
+Way: TypeAlias = tuple[Budget, ...]
+"""All budgets that the invocations of a lane pass, from the one shared by most to the one shared by fewest."""
+
+
+def used_up(way: Way, *, begun: bool) -> Budget | None:
+    """A budget that keeps an invocation from starting: of several, the one shared by fewest."""
+    return next((each for each in reversed(way) if each.full or not (begun or each.open)), None)
