@@ -43,6 +43,14 @@ def engine(
 
 
 @pytest.fixture(scope="session")
+def ours(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineAddress]:
+    """Our engine alone, for what the official one has not, or only behind flags."""
+    with our_engine(tmp_path_factory.mktemp("ours")) as address:
+        register(address, endpoint)
+        yield address
+
+
+@pytest.fixture(scope="session")
 def ingress(engine: EngineAddress) -> Iterator[Ingress]:
     client = Ingress(engine)
     with client.http:
