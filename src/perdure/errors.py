@@ -13,6 +13,7 @@ PerdureError
 │   ├── JournalGone            what an invocation was called with is no longer kept                  410
 │   ├── NotRepeatable          this kind of invocation cannot be repeated                            422
 │   ├── TooEarly               the invocation has not begun yet                                      425
+│   ├── NotOffered             the open interface has it, this engine does not                       501
 │   ├── TooLarge               a body above its limit                                                413
 │   └── NotInHandler           a context was asked for outside of a handler
 ├── ProtocolError
@@ -144,6 +145,12 @@ class TooEarly(UsageError):
     """The invocation has not begun, so there is nothing yet to do this to."""
 
     http_status = 425
+
+
+class NotOffered(UsageError):
+    """The open interface has it, and this engine does not; the message names what there is instead."""
+
+    http_status = 501
 
 
 class TooLarge(UsageError):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import perdure
 from perdure.cli.http2_server import Http2Server
+from perdure.engine.addresses import Address
 from perdure.engine.config import EngineConfig
 from perdure.engine.engine import Engine
 from perdure.server.sockets import bind, url_of
@@ -44,7 +45,9 @@ async def running_engine() -> AsyncIterator[Engine]:
 
 async def test_registrations_at_once_come_one_after_the_other() -> None:
     async with endpoint() as one, endpoint() as other, running_engine() as engine:
-        registered = await asyncio.gather(*(engine.register(uri) for uri in (one, one, other, other)))
+        registered = await asyncio.gather(
+            *(engine.deployments.register(Address(uri)) for uri in (one, one, other, other))
+        )
         deployments = list(engine.registry.deployments.values())
         assert sorted(deployment.uri for deployment in deployments) == sorted([f"{one}/", f"{other}/"])
         assert sorted(deployment.revisions["Greeter"] for deployment in deployments) == [1, 2]

@@ -4,11 +4,13 @@ Rows are gathered as objects and turned into values once, when the batch is seal
 times is written once. What the processor needs to see of rows that are not committed yet, it sees through its caches.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from msgspec import Struct, json
 
 from perdure.engine.effects import Effect
+from perdure.engine.events import Setting
 from perdure.engine.invocation import STORED_AS, Invocation, Waiter
 from perdure.engine.keys import Key
 from perdure.engine.timers import Timer
@@ -49,7 +51,7 @@ class Batch:
     state: dict[StateKey, bytes | None] = field(default_factory=dict[StateKey, bytes | None])
     cleared_objects: list[Key] = field(default_factory=list[Key])
     promises: dict[PromiseKey, Promise] = field(default_factory=dict[PromiseKey, Promise])
-    deployments: list[Row] = field(default_factory=list[Row])
+    deployments: dict[str, bytes | None] = field(default_factory=dict[str, bytes | None])
     mutations: dict[int, Row | None] = field(default_factory=dict[int, Row | None])
     purged: list[int] = field(default_factory=list[int])
     purged_entries: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
@@ -76,6 +78,9 @@ class Batch:
             or self.settings
             or self.events
         )
+
+    def change_settings(self, changes: Iterable[Setting]) -> None:
+        self.settings.update(((kind, name), record) for kind, name, record in changes)
 
     def clear_object(self, key: Key) -> None:
         """All state of an object goes; what this batch set before goes with it."""
@@ -105,7 +110,8 @@ class Batch:
         add("purge_event", [(number,) for number in self.purged])
         add("purge_journal", list[Row](self.purged_entries))
         add("purge_invocation", [(number,) for number in self.purged])
-        add("deployment", self.deployments)
+        add("clear_deployment", [(id,) for id, record in self.deployments.items() if record is None])
+        add("deployment", [(id, record) for id, record in self.deployments.items() if record is not None])
         add("invocation", [_invocation_row(invocation) for invocation in self.invocations.values()])
         add("journal", list[Row](self.journal))
         add("clear_timer", [timer for timer, kept in self.timers.items() if not kept])

@@ -1,15 +1,22 @@
-"""Deployments at work: registered by their address, reached by their transport."""
+"""Deployments at work: registered by their address, reached by their transport, promoted, drained, removed."""
 
 import asyncio
 import logging
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, TypeAlias
 
-from perdure.engine.cycle import Answer
-from perdure.engine.events import DeploymentRegistered, Event
-from perdure.engine.registry import EMBEDDED_URI, Registration, Registry, normal_uri
-from perdure.errors import Conflict, UsageError
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from perdure.engine.addresses import EMBEDDED_URI, Address, check_address
+from perdure.engine.deployment import Deployment
+from perdure.engine.effects import Answer
+from perdure.engine.events import DeploymentChanged, Event, Setting, SettingsChanged
+from perdure.engine.leftovers import Leftovers
+from perdure.engine.options import Overrides
+from perdure.engine.registration import GENTLE, Manner, Registration, plan, plan_replacement
+from perdure.engine.registry import Registry
+from perdure.errors import Conflict, DeploymentRejected, UsageError
 from perdure.protocol import ids
 from perdure.protocol.ids import DeploymentId
 from perdure.transport.connection import Transport
@@ -20,20 +27,48 @@ logger = logging.getLogger(__name__)
 Ask: TypeAlias = Callable[[Callable[[int], Event]], Awaitable[Answer]]
 """`Cycle.ask`: applies an event, and answers after its commit."""
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_NOT_IN_HEADER_VALUES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_SHOWN = 3  # invocations that a refusal names
+
+
+class DeploymentUpdate(Struct, frozen=True):
+    """What is to become of a deployment; None leaves it as it is."""
+
+    uri: str | None = None
+    use_http_11: bool | None = None
+    additional_headers: Mapping[str, str] | None = None
+    metadata: Mapping[str, str] | None = None
+
+    @property
+    def way(self) -> bool:
+        """Whether the way to it is to change."""
+        return self.uri is not None or self.use_http_11 is not None or self.additional_headers is not None
 
 
 class Deployments:
-    """The ways to the deployments of a registry. `clock` gives the time in milliseconds."""
+    """The deployments of a registry, and the ways to them. `clock` gives the time in milliseconds.
 
-    def __init__(self, registry: Registry, clock: Callable[[], int]) -> None:
-        self._registry = registry
+    `begin` comes later, with what the cycle can do: that needs the ways itself.
+    """
+
+    def __init__(self, registry: Registry, leftovers: Leftovers, clock: Callable[[], int]) -> None:
+        self.registry = registry
+        self.left = leftovers
         self._clock = clock
         self._transports: dict[DeploymentId, Transport] = {}
-        # One registration after the other, each to its commit: a plan counts on the registry as it is, and what is
-        # said to exist already must be on disk.
+        self._closing: set[asyncio.Task[None]] = set()
+        # One change after the other, each to its commit: a plan counts on the registry as it is, and what is said to
+        # exist already must be on disk.
         self._admission = asyncio.Lock()
+
+    def begin(self, ask: Ask, apply: Callable[[Event], None]) -> None:
+        self._ask = ask
+        self._apply = apply
+
+    async def close(self) -> None:
+        """Drops all connections."""
+        for transport in self._transports.values():
+            await transport.close()
+        await asyncio.gather(*self._closing)
 
     def transport_of(self, deployment_id: DeploymentId) -> Transport:
         """The way to a deployment, made when it is first needed.
@@ -44,88 +79,258 @@ class Deployments:
         """
         transport = self._transports.get(deployment_id)
         if transport is None:
-            deployment = self._registry.deployment(deployment_id)
-            if deployment.uri == EMBEDDED_URI:
+            deployment = self.registry.deployment(deployment_id)
+            if deployment.is_embedded:
                 raise Conflict(
                     "this engine was started without its embedded services: start it with `perdure up module:attr`"
                 )
-            transport = self._transports[deployment_id] = HttpTransport(
-                deployment.uri, use_http_11=deployment.use_http_11, additional_headers=deployment.additional_headers
-            )
+            transport = self._transports[deployment_id] = _transport(deployment.address)
         return transport
+
+    # ---- registering ----
 
     async def register(
         self,
-        ask: Ask,
-        uri: str,
+        address: Address,
         *,
-        force: bool,
-        breaking: bool,
-        dry_run: bool,
-        use_http_11: bool,
-        additional_headers: Mapping[str, str] | None,
-        metadata: Mapping[str, str] | None,
+        manner: Manner = GENTLE,
+        dry_run: bool = False,
+        metadata: Mapping[str, str] | None = None,
     ) -> Registration:
-        """Discover what an endpoint serves, plan, and serve it unless `dry_run`. Raises as `Engine.register`."""
-        uri = normal_uri(uri)
-        if uri == EMBEDDED_URI:
-            raise UsageError(f"uri: {uri} is this engine's own: its services are given to `perdure up`")
-        _check_headers(additional_headers or {})
-        transport = HttpTransport(uri, use_http_11=use_http_11, additional_headers=additional_headers)
+        """Ask an endpoint what it serves, and serve that from now on; with `dry_run`, only say what would happen.
+
+        Raises:
+            UsageError: not an address.
+            TransportError: the endpoint cannot be reached.
+            DeploymentRejected: what it serves cannot be accepted; the message says why and what to do.
+        """
+        address = check_address(address)
+        transport = _transport(address)
         try:
             manifest = await transport.discover()
         finally:
             await transport.close()
-        outdated = None
         async with self._admission:
-            registration = self._registry.plan(
-                uri,
+            registration = plan(
+                self.registry,
+                address,
                 manifest,
                 new_id=ids.new_deployment_id(),
                 now_ms=self._clock(),
-                force=force,
-                breaking=breaking,
-                use_http_11=use_http_11,
-                additional_headers=additional_headers,
+                manner=manner,
                 metadata=metadata,
                 sdk_version=transport.sdk_version,
+                in_flight=self.left.of_handler,
             )
-            if registration.changed and not dry_run:
-                outdated = self._transports.pop(registration.deployment.id, None)
-                await self._serve(ask, registration)
-        if outdated is not None:
-            await outdated.close()
+            await self._carry_out(registration, dry_run)
         return registration
 
-    async def register_embedded(self, ask: Ask, transport: Transport) -> None:
-        """Serve the services in this process: one deployment, the same over all restarts, with what it serves now."""
-        registration = self._registry.plan(
-            EMBEDDED_URI,
+    async def register_embedded(self, transport: Transport) -> None:
+        """Serve the services in this process: one deployment, the same over all restarts, with what it serves now.
+
+        Whoever changes code and starts again wants that code to run: what gets lost by it is a warning.
+        """
+        registration = plan(
+            self.registry,
+            Address(EMBEDDED_URI),
             await transport.discover(),
             new_id=ids.new_deployment_id(),
             now_ms=self._clock(),
-            force=True,
+            manner=Manner(force=True),
+            in_flight=self.left.of_handler,
         )
+        for info in registration.info:
+            logger.warning("%s", info.message, extra={"code": info.code})
         self._transports[registration.deployment.id] = transport
         if registration.changed:
-            await self._serve(ask, registration)
+            await self._store(registration.deployment)
 
-    async def _serve(self, ask: Ask, registration: Registration) -> None:
-        deployment = registration.deployment
-        self._registry.apply(registration)
-        await ask(lambda request: DeploymentRegistered(request, deployment.id, deployment.encode()))
-        logger.info("deployment registered", extra={"deployment_id": deployment.id, "uri": deployment.uri})
+    async def update(
+        self, deployment_id: str, changes: DeploymentUpdate, *, overwrite: bool = False, dry_run: bool = False
+    ) -> Registration:
+        """Change how a deployment is reached; with `overwrite`, ask it anew what it serves, and take whatever it says.
 
-    async def close(self) -> None:
-        """Drops all connections."""
-        for transport in self._transports.values():
-            await transport.close()
+        Raises:
+            UnknownDeployment
+            UsageError: not an address.
+            TransportError: the endpoint cannot be reached (with `overwrite`).
+            Conflict: another deployment is at this address, or it is the embedded one.
+            DeploymentRejected: what it serves cannot be accepted.
+        """
+        discovered = None
+        address = self._address_after(self.registry.deployment(deployment_id), changes, overwrite)
+        if overwrite:
+            transport = _transport(address)
+            try:
+                discovered = await transport.discover()
+            finally:
+                await transport.close()
+        async with self._admission:
+            existing = self.registry.deployment(deployment_id)
+            planned = replace(
+                existing,
+                uri=address.uri,
+                use_http_11=address.use_http_11,
+                additional_headers=dict(address.additional_headers),
+                metadata=existing.metadata if changes.metadata is None else dict(changes.metadata),
+            )
+            if discovered is None:
+                registration = Registration(planned, "replaced", changed=planned != existing)
+            else:
+                registration = plan_replacement(
+                    self.registry,
+                    existing,
+                    replace(planned, manifest=discovered),
+                    manner=Manner(force=True),
+                    in_flight=self.left.of_handler,
+                )
+            await self._carry_out(registration, dry_run)
+        return registration
+
+    def _address_after(self, existing: Deployment, changes: DeploymentUpdate, overwrite: bool) -> Address:
+        if existing.is_embedded:
+            if changes.way or overwrite:
+                raise Conflict(
+                    f"{existing.id} is in the engine's own process: only its metadata can be changed; "
+                    "it serves the code that `perdure up` was started with"
+                )
+            return existing.address
+        address = check_address(
+            Address(
+                existing.uri if changes.uri is None else changes.uri,
+                existing.use_http_11 if changes.use_http_11 is None else changes.use_http_11,
+                existing.additional_headers if changes.additional_headers is None else changes.additional_headers,
+            )
+        )
+        other = self.registry.deployment_at(address.uri)
+        if other is not None and other.id != existing.id:
+            raise DeploymentRejected(
+                f"{address.uri} is registered already, as {other.id}: two deployments cannot share an address",
+                restate_code="META0004",
+                http_status=409,
+            )
+        return address
+
+    async def _carry_out(self, registration: Registration, dry_run: bool) -> None:
+        if registration.changed and not dry_run:
+            self._leave(registration.deployment.id)
+            await self._store(registration.deployment)
+
+    # ---- routing ----
+
+    async def promote(self, deployment_id: str) -> None:
+        """Have new invocations of all its services go to a deployment, until the next promotion.
+
+        Raises:
+            UnknownDeployment
+            Conflict: it is being drained.
+        """
+        async with self._admission:
+            await self._store_settings(self.registry.promote(deployment_id))
+
+    async def demote(self, deployment_id: str) -> None:
+        """End its promotion: new invocations go to the latest again. Raises `UnknownDeployment`."""
+        async with self._admission:
+            await self._store_settings(self.registry.demote(deployment_id))
+
+    async def configure_service(self, name: str, changes: Overrides, *, reset: bool = False) -> None:
+        """Put an operator's word over the code's, for the revision of a service that new invocations go to.
+
+        `reset` forgets what was said before. Raises `UnknownTarget`, or `UsageError` for what the service cannot have.
+        """
+        async with self._admission:
+            revision = self.registry.service(name)
+            if changes.workflow_completion_retention_ms is not None and revision.manifest.ty != "WORKFLOW":
+                raise UsageError(f"workflow_completion_retention: service {name} is no workflow")
+            before = Overrides() if reset else self.registry.overrides(revision) or Overrides()
+            said = {field: value for field, value in asdict(changes).items() if value is not None}
+            await self._store_settings(self.registry.override(revision, replace(before, **said)))
+
+    # ---- removing ----
+
+    async def remove(self, deployment_id: str, *, force: bool = False) -> None:
+        """Forget a deployment. With `force` also one that has invocations left, which then cannot go on there.
+
+        Raises:
+            UnknownDeployment
+            Conflict: invocations are left on it, or it is the embedded one.
+        """
+        async with self._admission:
+            deployment = self._removable(deployment_id)
+            if not force and self.left.any(deployment.id):
+                raise Conflict(self._refusal(deployment))
+            await self._ask(lambda request: self._removal(request, deployment))
+
+    async def drain(self, deployment_id: str) -> None:
+        """Take no new invocations there, and remove it once the last one has ended; at once, if none is left.
+
+        Raises:
+            UnknownDeployment
+            Conflict: it is the embedded one.
+        """
+        async with self._admission:
+            deployment = replace(self._removable(deployment_id), draining=True)
+            await self._store(deployment)
+
+    def after_commit(self) -> None:
+        """Removes what is drained by now."""
+        for deployment in self.registry.draining:
+            if not self.left.any(deployment.id):
+                self._apply(self._removal(0, deployment))
+
+    def _removable(self, deployment_id: str) -> Deployment:
+        deployment = self.registry.deployment(deployment_id)
+        if deployment.is_embedded and deployment.id in self._transports:
+            raise Conflict(
+                f"{deployment.id} is in the engine's own process: it is there for as long as `perdure up` serves it. "
+                "Start the engine without its services to remove it"
+            )
+        return deployment
+
+    def _removal(self, request: int, deployment: Deployment) -> DeploymentChanged:
+        settings = self.registry.remove(deployment.id)
+        self._leave(deployment.id)
+        logger.info("deployment removed", extra={"deployment_id": deployment.id, "uri": deployment.uri})
+        return DeploymentChanged(request, deployment.id, None, settings)
+
+    def _refusal(self, deployment: Deployment) -> str:
+        count = self.left.count(deployment.id)
+        statuses = ", ".join(f"{number} {status}" for status, number in self.left.by_status(deployment.id).items())
+        examples = ", ".join(
+            f"{each.id} ({each.target}: {each.waiting_reason or each.status})"
+            for each in self.left.first(deployment.id, _SHOWN)
+        )
+        return (
+            f"{deployment.id} has {max(count, 1)} invocations that have not ended"
+            f"{f' ({statuses}), such as {examples}' if examples else ''}. "
+            f"`perdure deployments remove {deployment.id} --drain` removes it when they have; with `--force` they "
+            "cannot go on until they are resumed on another deployment."
+        )
+
+    # ---- storing ----
+
+    async def _store(self, deployment: Deployment) -> None:
+        settings = self.registry.put(deployment)
+        record = deployment.encode()
+        await self._ask(lambda request: DeploymentChanged(request, deployment.id, record, settings))
+        logger.info("deployment stored", extra={"deployment_id": deployment.id, "uri": deployment.uri})
+
+    async def _store_settings(self, settings: tuple[Setting, ...]) -> None:
+        await self._ask(lambda request: SettingsChanged(request, settings))
+
+    def _leave(self, deployment_id: DeploymentId) -> None:
+        """Close the way to a deployment, if there is one; attempts on it are made again on what is there then."""
+        transport = self._transports.pop(deployment_id, None)
+        if transport is not None:
+            self._in_background(transport.close())
+
+    def _in_background(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
-    """Raises `UsageError` for what cannot be sent. Values are not shown: they may be secrets."""
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise UsageError(f"additional_headers: {name!r} is no header name: letters, digits and `-` make one")
-        if _NOT_IN_HEADER_VALUES.search(value):
-            raise UsageError(f"additional_headers: the value of {name!r} has a line break or another control character")
+def _transport(address: Address) -> HttpTransport:
+    return HttpTransport(
+        address.uri, use_http_11=address.use_http_11, additional_headers=dict(address.additional_headers)
+    )

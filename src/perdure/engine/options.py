@@ -1,4 +1,4 @@
-"""What holds for a handler: its own options over its service's over the engine's defaults.
+"""What holds for a handler: what an operator said, over its own options, over its service's, over the engine's.
 
 Times are milliseconds. A manifest leaves out what it does not care for; after the merge nothing is left open.
 """
@@ -6,6 +6,7 @@ Times are milliseconds. A manifest leaves out what it does not care for; after t
 from typing import TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.engine.config import HandlerDefaults, RetryPolicy
 from perdure.protocol.discovery import HandlerManifest, Options, ServiceManifest
@@ -26,8 +27,25 @@ class HandlerOptions(Struct, frozen=True):
     retry_policy: RetryPolicy
 
 
+class Overrides(Struct, frozen=True, omit_defaults=True):
+    """What an operator said of a service, over its code; None where the code's word stands."""
+
+    public: bool | None = None
+    idempotency_retention_ms: int | None = None
+    workflow_completion_retention_ms: int | None = None
+    journal_retention_ms: int | None = None
+    inactivity_timeout_ms: int | None = None
+    abort_timeout_ms: int | None = None
+
+    def __bool__(self) -> bool:
+        return self != Overrides()
+
+
 def merge_options(
-    defaults: HandlerDefaults, service: ServiceManifest, handler: HandlerManifest | None
+    defaults: HandlerDefaults,
+    service: ServiceManifest,
+    handler: HandlerManifest | None,
+    overrides: Overrides | None = None,
 ) -> HandlerOptions:
     """The options of a handler; of the service as a whole where `handler` is None. Merged field by field."""
     merged = HandlerOptions(
@@ -41,7 +59,23 @@ def merge_options(
         retry_policy=defaults.retry_policy,
     )
     merged = _lay_over(merged, service, None)
-    return merged if handler is None else _lay_over(merged, handler, handler.workflow_completion_retention)
+    if handler is not None:
+        merged = _lay_over(merged, handler, handler.workflow_completion_retention)
+    return merged if overrides is None else _override(merged, overrides)
+
+
+def _override(below: HandlerOptions, said: Overrides) -> HandlerOptions:
+    return replace(
+        below,
+        inactivity_timeout_ms=_first(said.inactivity_timeout_ms, below.inactivity_timeout_ms),
+        abort_timeout_ms=_first(said.abort_timeout_ms, below.abort_timeout_ms),
+        journal_retention_ms=_first(said.journal_retention_ms, below.journal_retention_ms),
+        idempotency_retention_ms=_first(said.idempotency_retention_ms, below.idempotency_retention_ms),
+        workflow_completion_retention_ms=_first(
+            said.workflow_completion_retention_ms, below.workflow_completion_retention_ms
+        ),
+        ingress_private=below.ingress_private if said.public is None else not said.public,
+    )
 
 
 def _lay_over(below: HandlerOptions, said: Options, workflow_completion_retention: int | None) -> HandlerOptions:

@@ -1,88 +1,27 @@
-"""Which deployment serves a call: deployments, the revisions of their services, and how a new one is admitted.
+"""Which deployment serves a call: the deployments, the revisions of their services, and what operators said of them.
 
-Pure and in memory. A registration is planned (which may be refused, and changes nothing), stored by whoever asked,
-then applied. What is served is derived from the deployments alone: of each service, its highest revision.
+Pure and in memory. Each change is made here first, and returns the settings that whoever asked for it is to store.
+What is served is derived: of each service the promoted revision, else the highest that takes new invocations.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv6Address
-from typing import Literal
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, json
 
 from perdure.engine.config import HandlerDefaults
-from perdure.engine.options import HandlerOptions, merge_options
-from perdure.errors import DeploymentRejected, UnknownDeployment, UnknownTarget, UsageError
-from perdure.protocol.discovery import (
-    HandlerManifest,
-    HandlerType,
-    Manifest,
-    ProtocolMode,
-    ServiceManifest,
-    ServiceType,
-    check_manifest,
-)
+from perdure.engine.deployment import Deployment, ServiceRevision, effective_handler_type
+from perdure.engine.events import Setting
+from perdure.engine.options import HandlerOptions, Overrides, merge_options
+from perdure.errors import Conflict, DeploymentGone, ServiceDrained, UnknownDeployment, UnknownTarget
+from perdure.protocol.discovery import HandlerManifest, HandlerType, ServiceType
 from perdure.protocol.ids import DeploymentId
-from perdure.protocol.versions import VERSION_MAX, negotiate
 
-EMBEDDED_URI = "inproc://embedded"
-
-_NOT_IN_HOST_NAMES = re.compile(r"[\x00-\x20\x7f!\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]")
-
-
-class Deployment(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A registered endpoint. `revisions` holds the revision of each service of its manifest."""
-
-    id: DeploymentId
-    uri: str
-    manifest: Manifest
-    revisions: dict[str, int]
-    created_at_ms: int
-    use_http_11: bool = False
-    additional_headers: dict[str, str] = {}
-    metadata: dict[str, str] = {}
-    sdk_version: str | None = None
-
-    @property
-    def protocol_mode(self) -> ProtocolMode:
-        return "REQUEST_RESPONSE" if self.use_http_11 else self.manifest.protocol_mode
-
-    @property
-    def http_version(self) -> Literal["HTTP/1.1", "HTTP/2.0"] | None:
-        """None where no HTTP lies between: the embedded deployment."""
-        if self.uri == EMBEDDED_URI:
-            return None
-        return "HTTP/1.1" if self.use_http_11 else "HTTP/2.0"
-
-    @property
-    def protocol_version(self) -> int:
-        """The version that new invocations are pinned to."""
-        version = negotiate(self.manifest.min_protocol_version, self.manifest.max_protocol_version)
-        assert version is not None, f"{self.id} was admitted without a protocol version up to {VERSION_MAX}"
-        return version
-
-    def service(self, name: str) -> ServiceManifest | None:
-        return next((service for service in self.manifest.services if service.name == name), None)
-
-    def encode(self) -> bytes:
-        """The bytes to store."""
-        return msgspec.json.encode(self)
-
-    @staticmethod
-    def decode(stored: bytes) -> "Deployment":
-        return msgspec.json.decode(stored, type=Deployment)
-
-
-class ServiceRevision(Struct, frozen=True):
-    """A version of a service, in the deployment that brought it."""
-
-    name: str
-    revision: int
-    deployment_id: DeploymentId
-    manifest: ServiceManifest
+PROMOTION = "promotion"
+"""Settings by service: the deployment that it was promoted to."""
+OVERRIDES = "service"
+"""Settings by `service@revision`."""
+LAST_REVISION = "revision"
+"""Settings by service: the highest revision that there ever was, where that one is gone."""
 
 
 class ResolvedHandler(Struct, frozen=True):
@@ -100,42 +39,56 @@ class ResolvedHandler(Struct, frozen=True):
     options: HandlerOptions
 
 
-class Info(Struct, frozen=True):
-    """Something that whoever registers should know, though it stops nothing."""
-
-    code: str
-    message: str
-
-
-class Registration(Struct, frozen=True):
-    """A registration that may be made: the deployment as it would be, and what that does to what is there."""
-
-    deployment: Deployment
-    outcome: Literal["created", "exists", "replaced"]
-    changed: bool
-    """Whether there is anything to store; also true where only the peer's SDK was upgraded."""
-    info: tuple[Info, ...] = ()
+def _no_settings(_: str) -> Mapping[str, bytes]:
+    return {}
 
 
 class Registry:
-    """Deployments in the order in which they came, and the latest revision of every service."""
+    """Deployments in the order in which they came.
 
-    def __init__(self, defaults: HandlerDefaults, deployments: Iterable[Deployment] = ()) -> None:
+    `services` holds the revision of each service that new invocations go to, `latest` the highest that could take
+    them, and `promotions` the deployments that go before it.
+    """
+
+    def __init__(
+        self,
+        defaults: HandlerDefaults,
+        deployments: Iterable[Deployment] = (),
+        settings: Callable[[str], Mapping[str, bytes]] = _no_settings,
+    ) -> None:
+        """`settings` gives the stored settings of a kind."""
         self.defaults = defaults
         self.deployments: dict[DeploymentId, Deployment] = {deployment.id: deployment for deployment in deployments}
+        self.promotions = {
+            service: DeploymentId(json.decode(record, type=str)) for service, record in settings(PROMOTION).items()
+        }
+        self._overrides = {
+            _parse_override_name(name): json.decode(record, type=Overrides)
+            for name, record in settings(OVERRIDES).items()
+        }
+        self._last_revisions = {
+            service: json.decode(record, type=int) for service, record in settings(LAST_REVISION).items()
+        }
         self.services: dict[str, ServiceRevision] = {}
+        self.latest: dict[str, ServiceRevision] = {}
         self._resolved: dict[tuple[str, str], ResolvedHandler] = {}
         self._pinned: dict[tuple[DeploymentId, str, str], ResolvedHandler] = {}
         self._index()
 
+    # ---- asking ----
+
     def resolve(self, service: str, handler: str) -> ResolvedHandler:
-        """Where a new invocation goes: the handler in the latest revision of its service. One look-up.
+        """Where a new invocation goes. One look-up.
 
         Raises:
             UnknownTarget: no deployment has it; the message names what is near.
+            ServiceDrained: those that have it take nothing new.
         """
         resolved = self._resolved.get((service, handler))
         if resolved is None:
+            draining = [each.id for each in self.draining if (each.id, service, handler) in self._pinned]
+            if service not in self.services and draining:
+                raise ServiceDrained(service, draining)
             raise UnknownTarget(f"{service}/{handler}", self.targets())
         return resolved
 
@@ -143,12 +96,14 @@ class Registry:
         """Where an invocation goes on that has begun: the handler as it is in the deployment that it is pinned to.
 
         Raises:
-            UnknownDeployment: the deployment is gone.
+            DeploymentGone: it was removed.
             UnknownTarget: the deployment was replaced, and no longer has the handler.
         """
         resolved = self._pinned.get((deployment_id, service, handler))
         if resolved is None:
-            deployment = self.deployment(deployment_id)
+            deployment = self.deployments.get(deployment_id)
+            if deployment is None:
+                raise DeploymentGone(deployment_id)
             raise UnknownTarget(
                 f"{service}/{handler}",
                 [f"{manifest.name}/{it.name}" for manifest in deployment.manifest.services for it in manifest.handlers],
@@ -160,11 +115,19 @@ class Registry:
         return sorted(f"{service}/{handler}" for service, handler in self._resolved)
 
     def service(self, name: str) -> ServiceRevision:
-        """The latest revision of a service; raises `UnknownTarget` where there is none."""
+        """The revision of a service that new invocations go to; raises `UnknownTarget` where there is none."""
         revision = self.services.get(name)
         if revision is None:
             raise UnknownTarget(f"service {name}", [f"service {known}" for known in sorted(self.services)])
         return revision
+
+    def revisions(self, name: str) -> list[ServiceRevision]:
+        """Every revision of a service that some deployment has, the oldest first."""
+        found = (each for deployment in self.deployments.values() for each in deployment.service_revisions())
+        return sorted((each for each in found if each.name == name), key=lambda each: each.revision)
+
+    def next_revision(self, name: str) -> int:
+        return self._last_revisions.get(name, 0) + 1
 
     def deployment(self, deployment_id: str) -> Deployment:
         """Raises `UnknownDeployment` where there is none with this id."""
@@ -174,86 +137,113 @@ class Registry:
         return deployment
 
     def deployment_at(self, uri: str) -> Deployment | None:
-        """The deployment that is registered under a URI, however that is spelled."""
-        wanted = normal_uri(uri)
-        return next((deployment for deployment in self.deployments.values() if deployment.uri == wanted), None)
+        """The deployment that is registered under a (normal) URI."""
+        return next((deployment for deployment in self.deployments.values() if deployment.uri == uri), None)
 
-    def plan(
-        self,
-        uri: str,
-        manifest: Manifest,
-        *,
-        new_id: DeploymentId,
-        now_ms: int,
-        force: bool = False,
-        breaking: bool = False,
-        use_http_11: bool = False,
-        additional_headers: Mapping[str, str] | None = None,
-        metadata: Mapping[str, str] | None = None,
-        sdk_version: str | None = None,
-    ) -> Registration:
-        """What registering this manifest would do; nothing is changed. `new_id` is used where the URI is new.
+    def serves(self, deployment_id: DeploymentId) -> list[str]:
+        """The services whose new invocations go to a deployment."""
+        return [name for name, revision in self.services.items() if revision.deployment_id == deployment_id]
+
+    def overrides(self, revision: ServiceRevision) -> Overrides | None:
+        """What an operator said of this revision of a service, if anything."""
+        return self._overrides.get((revision.name, revision.revision))
+
+    # ---- changing ----
+
+    def put(self, deployment: Deployment) -> tuple[Setting, ...]:
+        """Take in a deployment, or put it in place of what it was. What was planned must fit the registry as it is."""
+        self.deployments[deployment.id] = deployment
+        return self._settle()
+
+    def remove(self, deployment_id: DeploymentId) -> tuple[Setting, ...]:
+        """Forget a deployment; what its services say falls back to the next lower revision."""
+        del self.deployments[deployment_id]
+        return self._settle()
+
+    def promote(self, deployment_id: str) -> tuple[Setting, ...]:
+        """Have new invocations of all services of a deployment go there, until the next promotion.
 
         Raises:
-            DeploymentRejected: the manifest cannot be served; it differs from what this URI served before, without
-                `force` (META0004); or a service has become another kind of service, without `breaking` (META0006).
+            UnknownDeployment
+            Conflict: it is being drained.
         """
-        check_manifest(manifest)
-        existing = self.deployment_at(uri)
-        self._check_service_types(manifest, breaking)
-        planned = Deployment(
-            id=existing.id if existing else new_id,
-            uri=normal_uri(uri),
-            manifest=manifest,
-            revisions={},
-            created_at_ms=existing.created_at_ms if existing else now_ms,
-            use_http_11=use_http_11,
-            additional_headers=dict(additional_headers or {}),
-            metadata=dict(metadata) if metadata is not None else existing.metadata if existing else {},
-            sdk_version=sdk_version,
-        )
-        if existing is None:
-            deployment = msgspec.structs.replace(planned, revisions=self._next_revisions(manifest))
-            return Registration(deployment, "created", changed=True, info=self._removed_handlers(manifest))
-
-        differences = _differences(existing, planned)
-        if not differences:
-            deployment = msgspec.structs.replace(planned, revisions=existing.revisions)
-            return Registration(deployment, "exists", changed=deployment != existing)
-        if not force:
-            raise DeploymentRejected(
-                f"{existing.uri} is registered already, as {existing.id}, and differs now: {'; '.join(differences)}. "
-                "Invocations in flight on it may not fit the new code: serve that at another address and register it "
-                "there, or use force (`--force`) to put it in place of the old.",
-                restate_code="META0004",
-                http_status=409,
+        deployment = self.deployment(deployment_id)
+        if deployment.draining:
+            raise Conflict(
+                f"{deployment_id} is being drained, and takes no new invocations: register it again to keep it"
             )
-        deployment = msgspec.structs.replace(planned, revisions=self._next_revisions(manifest, existing))
-        return Registration(deployment, "replaced", changed=True, info=self._removed_handlers(manifest, existing))
-
-    def apply(self, registration: Registration) -> None:
-        """Serve what was planned. The plan must have been made on the registry as it is now."""
-        self.deployments[registration.deployment.id] = registration.deployment
+        services = [service.name for service in deployment.manifest.services]
+        self.promotions.update(dict.fromkeys(services, deployment.id))
         self._index()
+        return tuple((PROMOTION, service, json.encode(deployment.id)) for service in services)
+
+    def demote(self, deployment_id: str) -> tuple[Setting, ...]:
+        """End the promotion of a deployment: new invocations go to the latest again. Raises `UnknownDeployment`."""
+        deployment = self.deployment(deployment_id)
+        services = [service for service, promoted in self.promotions.items() if promoted == deployment.id]
+        for service in services:
+            del self.promotions[service]
+        self._index()
+        return tuple((PROMOTION, service, None) for service in services)
+
+    def override(self, revision: ServiceRevision, overrides: Overrides) -> tuple[Setting, ...]:
+        """What an operator says of a revision of a service, in place of all that was said before."""
+        key = (revision.name, revision.revision)
+        if overrides:
+            self._overrides[key] = overrides
+        else:
+            self._overrides.pop(key, None)
+        self._index()
+        return ((OVERRIDES, _override_name(*key), json.encode(overrides) if overrides else None),)
+
+    # ---- deriving ----
+
+    def _settle(self) -> tuple[Setting, ...]:
+        """Derive anew what is served, and let go of what was said of things that are gone."""
+        changes: list[Setting] = []
+        for service, promoted in list(self.promotions.items()):
+            deployment = self.deployments.get(promoted)
+            if deployment is None or deployment.draining or service not in deployment.revisions:
+                del self.promotions[service]
+                changes.append((PROMOTION, service, None))
+        existing = {item for deployment in self.deployments.values() for item in deployment.revisions.items()}
+        for key in self._overrides.keys() - existing:
+            del self._overrides[key]
+            changes.append((OVERRIDES, _override_name(*key), None))
+        highest = self._highest(existing)
+        changes += [
+            (LAST_REVISION, service, json.encode(last))
+            for service, last in self._last_revisions.items()
+            if highest.get(service, 0) < last
+        ]
+        self._index()
+        return tuple(changes)
 
     def _index(self) -> None:
-        self.services.clear()
-        self._resolved.clear()
-        self._pinned.clear()
+        self.draining = [deployment for deployment in self.deployments.values() if deployment.draining]
+        self.latest = {}
+        self._pinned = {}
         for deployment in self.deployments.values():
-            for service in deployment.manifest.services:
-                revision = ServiceRevision(service.name, deployment.revisions[service.name], deployment.id, service)
-                latest = self.services.get(service.name)
-                if latest is None or latest.revision < revision.revision:
-                    self.services[service.name] = revision
-                for handler in service.handlers:
-                    self._pinned[deployment.id, service.name, handler.name] = self._resolve(
+            for revision in deployment.service_revisions():
+                latest = self.latest.get(revision.name)
+                if not deployment.draining and (latest is None or latest.revision < revision.revision):
+                    self.latest[revision.name] = revision
+                for handler in revision.manifest.handlers:
+                    self._pinned[deployment.id, revision.name, handler.name] = self._resolve(
                         deployment, revision, handler
                     )
-        for revision in self.services.values():
-            for handler in revision.manifest.handlers:
-                target = (revision.name, handler.name)
-                self._resolved[target] = self._pinned[(revision.deployment_id, *target)]
+                self._last_revisions[revision.name] = max(revision.revision, self._last_revisions.get(revision.name, 0))
+        self.services = self.latest | {
+            service: revision
+            for service, promoted in self.promotions.items()
+            for revision in self.deployments[promoted].service_revisions()
+            if revision.name == service
+        }
+        self._resolved = {
+            (name, handler.name): self._pinned[revision.deployment_id, name, handler.name]
+            for name, revision in self.services.items()
+            for handler in revision.manifest.handlers
+        }
 
     def _resolve(self, deployment: Deployment, revision: ServiceRevision, handler: HandlerManifest) -> ResolvedHandler:
         service = revision.manifest
@@ -266,108 +256,21 @@ class Registry:
             revision=revision.revision,
             deployment=deployment,
             protocol_version=deployment.protocol_version,
-            options=merge_options(self.defaults, service, handler),
+            options=merge_options(self.defaults, service, handler, self.overrides(revision)),
         )
 
-    def _check_service_types(self, manifest: Manifest, breaking: bool) -> None:
-        for service in manifest.services:
-            latest = self.services.get(service.name)
-            if latest is not None and latest.manifest.ty != service.ty and not breaking:
-                raise DeploymentRejected(
-                    f"service {service.name} is a {latest.manifest.ty} in {latest.deployment_id} and would become a "
-                    f"{service.ty}: its keys, state and inbox would be lost to callers. Give it another name, or use "
-                    "breaking (`--breaking`).",
-                    restate_code="META0006",
-                )
-
-    def _next_revisions(self, manifest: Manifest, replaced: Deployment | None = None) -> dict[str, int]:
-        """Counts up each service by itself; one that a replacement leaves as it was keeps its revision."""
-        revisions: dict[str, int] = {}
-        for service in manifest.services:
-            if replaced is not None and replaced.service(service.name) == service:
-                revisions[service.name] = replaced.revisions[service.name]
-            else:
-                latest = self.services.get(service.name)
-                revisions[service.name] = latest.revision + 1 if latest is not None else 1
-        return revisions
-
-    def _removed_handlers(self, manifest: Manifest, replaced: Deployment | None = None) -> tuple[Info, ...]:
-        """What can no longer be called, or is called elsewhere, once the manifest is served."""
-        info: list[Info] = []
-        for service in manifest.services:
-            latest = self.services.get(service.name)
-            before = {handler.name for handler in latest.manifest.handlers} if latest is not None else set[str]()
-            info += [
-                Info("handler-removed", f"{service.name}/{name} is gone: callers get 404")
-                for name in sorted(before - {handler.name for handler in service.handlers})
-            ]
-        kept = {service.name for service in manifest.services}
-        for service in replaced.manifest.services if replaced is not None else ():
-            if service.name not in kept:
-                info.append(Info("service-removed", f"service {service.name} is no longer in this deployment"))
-        return tuple(info)
+    @staticmethod
+    def _highest(revisions: Iterable[tuple[str, int]]) -> dict[str, int]:
+        highest: dict[str, int] = {}
+        for service, revision in revisions:
+            highest[service] = max(revision, highest.get(service, 0))
+        return highest
 
 
-def effective_handler_type(service_type: ServiceType, handler_type: HandlerType | None) -> HandlerType | None:
-    """The type of a handler, where a manifest may leave it out."""
-    match service_type:
-        case "SERVICE":
-            return None
-        case "VIRTUAL_OBJECT":
-            return handler_type or "EXCLUSIVE"
-        case "WORKFLOW":
-            return handler_type or "WORKFLOW"
+def _override_name(service: str, revision: int) -> str:
+    return f"{service}@{revision}"
 
 
-def normal_uri(uri: str) -> str:
-    """The one spelling of an endpoint's address: lower-case host, no query, `/` as the shortest path.
-
-    Raises:
-        UsageError: it is not an http or https address; the message says what is wrong with it.
-    """
-    if uri == EMBEDDED_URI:
-        return uri
-    try:
-        parts = urlsplit(uri if "://" in uri else f"http://{uri}")
-        _check_address(parts)
-    except ValueError as error:
-        raise UsageError(
-            f"uri: {uri!r} is not the address of a service endpoint ({error}): expected something like http://host:9080"
-        ) from error
-    user, at, place = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, user + at + place.lower(), parts.path.rstrip("/") or "/", "", ""))
-
-
-def _check_address(parts: SplitResult) -> None:
-    """Raises `ValueError` where an HTTP client could not even try to connect."""
-    if parts.scheme not in ("http", "https"):
-        raise ValueError("neither http nor https")
-    host = parts.hostname
-    if not host:
-        raise ValueError("it names no host")
-    _ = parts.port  # read for its ValueError
-    if "[" in parts.netloc:
-        if IPv6Address(host).scope_id:
-            raise ValueError("an address of IPv6 has no zone here")
-    elif _NOT_IN_HOST_NAMES.search(host):
-        raise ValueError(f"{host!r} is no host name")
-    elif host.rstrip(".").rpartition(".")[2].isdecimal():
-        IPv4Address(host)
-
-
-def _differences(existing: Deployment, planned: Deployment) -> list[str]:
-    """What makes a registration more than the same again, in words. Protocol versions and metadata do not count."""
-    before = {service.name: service for service in existing.manifest.services}
-    after = {service.name: service for service in planned.manifest.services}
-    differences: list[str] = []
-    if added := sorted(after.keys() - before.keys()):
-        differences.append(f"new: {', '.join(added)}")
-    if removed := sorted(before.keys() - after.keys()):
-        differences.append(f"removed: {', '.join(removed)}")
-    if changed := sorted(name for name in before.keys() & after.keys() if before[name] != after[name]):
-        differences.append(f"changed: {', '.join(changed)}")
-    if existing.protocol_mode != planned.protocol_mode or existing.use_http_11 != planned.use_http_11:
-        differences.append("the way to it (HTTP version or protocol mode)")
-    if existing.additional_headers != planned.additional_headers:
-        differences.append("additional headers")
-    return differences
+def _parse_override_name(name: str) -> tuple[str, int]:
+    service, _, revision = name.rpartition("@")
+    return service, int(revision)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from perdure.engine.config import EngineConfig
+from perdure.engine.deployment import Deployment
 from perdure.engine.effects import Effect, Notify, Respond, StartAttempt, StopAttempt
 from perdure.engine.events import (
     AttemptStarted,
@@ -18,7 +19,7 @@ from perdure.engine.events import (
 from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.processor import Processor
-from perdure.engine.registry import Deployment, Registry
+from perdure.engine.registry import Registry
 from perdure.engine.store.database import Database
 from perdure.engine.store.reader import Reader
 from perdure.engine.store.writer import Writer

@@ -3,8 +3,11 @@
 import msgspec
 import pytest
 
+from perdure.engine.addresses import EMBEDDED_URI, Address, normal_uri
 from perdure.engine.config import HandlerDefaults, RetryPolicy
-from perdure.engine.registry import EMBEDDED_URI, Deployment, Registration, Registry, normal_uri
+from perdure.engine.deployment import Deployment
+from perdure.engine.registration import Manner, Registration, plan
+from perdure.engine.registry import Registry
 from perdure.engine.registry_views import (
     deployment_view,
     deployments_view,
@@ -16,6 +19,7 @@ from perdure.engine.registry_views import (
 from perdure.errors import DeploymentRejected, UnknownDeployment, UnknownTarget, UsageError
 from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ServiceManifest, ServiceType
 from perdure.protocol.ids import DeploymentId
+from tests.unit.server.fake_engine import NothingLeft
 
 URI = "http://localhost:9080"
 
@@ -37,12 +41,19 @@ class Admin:
         self.registry = Registry(HandlerDefaults())
         self.count = 0
 
-    def register(self, uri: str, manifest: Manifest, **options: bool) -> Registration:
+    def register(
+        self, uri: str, manifest: Manifest, *, use_http_11: bool = False, force: bool = False, breaking: bool = False
+    ) -> Registration:
         self.count += 1
-        registration = self.registry.plan(
-            uri, manifest, new_id=DeploymentId(f"dp_{self.count}"), now_ms=self.count * 1000, **options
+        registration = plan(
+            self.registry,
+            Address(normal_uri(uri), use_http_11),
+            manifest,
+            new_id=DeploymentId(f"dp_{self.count}"),
+            now_ms=self.count * 1000,
+            manner=Manner(force, breaking),
         )
-        self.registry.apply(registration)
+        self.registry.put(registration.deployment)
         return registration
 
 
@@ -64,7 +75,7 @@ def test_a_call_goes_to_the_deployment_that_was_registered_last(admin: Admin) ->
 
 
 def test_a_plan_changes_nothing(admin: Admin) -> None:
-    admin.registry.plan(URI, manifest(service("Greeter", "greet")), new_id=DeploymentId("dp_x"), now_ms=1)
+    plan(admin.registry, Address(URI), manifest(service("Greeter", "greet")), new_id=DeploymentId("dp_x"), now_ms=1)
     assert not admin.registry.deployments
     with pytest.raises(UnknownTarget, match="Nothing is deployed yet"):
         admin.registry.resolve("Greeter", "greet")
@@ -133,13 +144,42 @@ def test_another_kind_of_service_needs_breaking(admin: Admin) -> None:
     assert (resolved.service_type, resolved.handler_type, resolved.revision) == ("VIRTUAL_OBJECT", "EXCLUSIVE", 2)
 
 
-def test_a_removed_handler_is_allowed_and_told(admin: Admin) -> None:
+def test_a_removed_handler_needs_breaking_and_is_told(admin: Admin) -> None:
     admin.register("http://a:1", manifest(service("Greeter", "greet", "wave")))
-    registration = admin.register("http://b:1", manifest(service("Greeter", "greet")))
+    with pytest.raises(DeploymentRejected, match=r"Greeter/wave is gone.*--breaking") as rejected:
+        admin.register("http://b:1", manifest(service("Greeter", "greet")))
+    assert (rejected.value.restate_code, rejected.value.http_status) == ("META0006", 409)
+
+    registration = admin.register("http://b:1", manifest(service("Greeter", "greet")), breaking=True)
     assert [info.code for info in registration.info] == ["handler-removed"]
     with pytest.raises(UnknownTarget):
         admin.registry.resolve("Greeter", "wave")
-    assert admin.registry.resolve_pinned(DeploymentId("dp_1"), "Greeter", "wave").handler == "wave"
+    assert admin.registry.resolve_pinned(ids_of(registration, -1), "Greeter", "wave").handler == "wave"
+
+
+def ids_of(registration: Registration, offset: int) -> DeploymentId:
+    """The id of a deployment that was registered so many before."""
+    return DeploymentId(f"dp_{int(registration.deployment.id.removeprefix('dp_')) + offset - 1}")
+
+
+def test_force_implies_breaking(admin: Admin) -> None:
+    admin.register("http://a:1", manifest(service("Cart", "add", "drop")))
+    forced = admin.register("http://b:1", manifest(service("Cart", "add", ty="VIRTUAL_OBJECT")), force=True)
+    assert [info.code for info in forced.info] == ["service-type-changed", "handler-removed"]
+
+
+def test_a_refusal_counts_the_invocations_that_could_not_go_on(admin: Admin) -> None:
+    admin.register(URI, manifest(service("Greeter", "greet", "wave")))
+    waiting = {(None, "wave"): 2, ("dp_1", "wave"): 3}
+    with pytest.raises(DeploymentRejected, match=r"Greeter/wave is gone.*5 invocations"):
+        plan(
+            admin.registry,
+            Address(normal_uri(URI)),
+            manifest(service("Greeter", "greet")),
+            new_id=DeploymentId("dp_9"),
+            now_ms=1,
+            in_flight=lambda home, _, handler: waiting.get((home, handler), 0),
+        )
 
 
 def test_a_service_that_a_replacement_drops_falls_back_to_the_deployment_that_still_has_it(admin: Admin) -> None:
@@ -154,7 +194,7 @@ def test_the_embedded_deployment_keeps_its_id_when_the_code_changes(admin: Admin
     first = admin.register(EMBEDDED_URI, manifest(service("Greeter", "greet")), force=True)
     second = admin.register(EMBEDDED_URI, manifest(service("Greeter", "wave")), force=True)
     assert second.deployment.id == first.deployment.id
-    assert second.deployment.http_version is None
+    assert [info.code for info in second.info] == ["handler-removed"]
 
 
 def test_a_manifest_that_cannot_be_served_is_refused_where_no_discovery_checked_it(admin: Admin) -> None:
@@ -189,7 +229,7 @@ def test_a_handlers_options_go_over_its_services_over_the_engines_field_by_field
         ingress_private=True,
         retry_policy_max_attempts=9,
     )
-    registry.apply(registry.plan(URI, manifest(told), new_id=DeploymentId("dp_1"), now_ms=1))
+    registry.put(plan(registry, Address(URI), manifest(told), new_id=DeploymentId("dp_1"), now_ms=1).deployment)
 
     plain, own = registry.resolve("S", "plain").options, registry.resolve("S", "own").options
     assert (plain.inactivity_timeout_ms, plain.abort_timeout_ms, plain.ingress_private) == (5, 7, True)
@@ -249,21 +289,23 @@ def test_views_have_the_open_interfaces_shape(admin: Admin) -> None:
     )
     cart = ServiceManifest(name="Cart", ty="VIRTUAL_OBJECT", handlers=[greet], journal_retention=90_000)
     registration = admin.register(URI, manifest(cart))
-    registry = admin.registry
+    registry, left = admin.registry, NothingLeft()
 
-    view = deployments_view(registry)["deployments"][0]
+    view = msgspec.to_builtins(deployments_view(registry, left))["deployments"][0]
     assert view["services"] == [{"name": "Cart", "revision": 1}]
     assert (view["uri"], view["protocol_type"], view["http_version"]) == (URI + "/", "BidiStream", "HTTP/2.0")
     assert view["created_at"] == "1970-01-01T00:00:01Z"
+    assert (view["status"], view["serves"]) == ("active", ["Cart"])
 
-    [shown] = services_view(registry)["services"]
-    assert shown == service_view(registry, "Cart") == deployment_view(registry, "dp_1")["services"][0]
+    detail = deployment_view(registry, left, registration.deployment)
+    [shown] = msgspec.to_builtins(services_view(registry))["services"]
+    assert shown == msgspec.to_builtins(service_view(registry, "Cart")) == msgspec.to_builtins(detail.services[0])
     assert (shown["ty"], shown["public"], shown["journal_retention"]) == ("VirtualObject", True, "1m 30s")
+    assert "workflow_completion_retention" not in shown
     [handler] = shown["handlers"]
     assert (handler["ty"], handler["input_json_schema"]) == ("Shared", {"type": "string"})
     assert handler["input_description"] == "none or value of content-type 'application/json'"
-    assert registration_view(registry, registration)["services"] == [shown]
-    msgspec.json.encode([view, shown])
+    assert msgspec.to_builtins(registration_view(registry, registration))["services"] == [shown]
 
 
 @pytest.mark.parametrize(("ms", "text"), [(0, "0s"), (500, "500ms"), (60_000, "1m"), (86_400_000, "1d")])

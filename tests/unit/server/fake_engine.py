@@ -5,9 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from perdure.engine.addresses import Address, check_address
 from perdure.engine.config import EngineConfig, HandlerDefaults
 from perdure.engine.events import Accepted, Failure, Outcome, Target
-from perdure.engine.registry import Registration, Registry
+from perdure.engine.invocation import Status
+from perdure.engine.leftovers import Leftover, Leftovers
+from perdure.engine.registration import GENTLE, Manner, Registration, plan
+from perdure.engine.registry import Registry
 from perdure.errors import Conflict, EngineStopping, TransportError, UnknownInvocation
 from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ServiceManifest
 from perdure.protocol.ids import (
@@ -93,6 +97,62 @@ class Asked(Struct, frozen=True):
     delay_ms: int = 0
 
 
+class NothingLeft(Leftovers):
+    """No invocation is pinned to any deployment."""
+
+    def __init__(self) -> None:
+        pass
+
+    def any(self, deployment_id: str) -> bool:
+        return False
+
+    def count(self, deployment_id: str) -> int:
+        return 0
+
+    def by_status(self, deployment_id: str) -> dict[Status, int]:
+        return {}
+
+    def first(self, deployment_id: str, limit: int) -> list[Leftover]:
+        return []
+
+
+class FakeDeployments:
+    """Every endpoint serves `MANIFEST`, except that nothing answers on port 1."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.left = NothingLeft()
+        self._count = 0
+
+    async def register(
+        self,
+        address: Address,
+        *,
+        manner: Manner = GENTLE,
+        dry_run: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Registration:
+        if address.uri.endswith(":1"):
+            raise TransportError(f"{address.uri} cannot be reached: connection refused")
+        return self.take_in(check_address(address), MANIFEST, manner, dry_run)
+
+    def take_in(
+        self, address: Address, manifest: Manifest, manner: Manner = GENTLE, dry_run: bool = False
+    ) -> Registration:
+        self._count += 1
+        registration = plan(
+            self.registry,
+            address,
+            manifest,
+            new_id=DeploymentId(f"dp_{self._count}"),
+            now_ms=1_700_000_000_000,
+            manner=manner,
+        )
+        if not dry_run:
+            self.registry.put(registration.deployment)
+        return registration
+
+
 class FakeEngine:
     """Echoes bodies; `Echo/fail` fails as `failure` says, `Echo/hang` waits for `release`, `Echo/burst` has a bug."""
 
@@ -107,11 +167,11 @@ class FakeEngine:
         self.told: list[tuple[object, ...]] = []
         self.outcomes: dict[str, Outcome | None] = {}
         self.targets: dict[str, Target] = {}
-        self._deployments = 0
+        self.deployments = FakeDeployments(self.registry)
         self.deploy("http://first:9080", MANIFEST)
 
     def deploy(self, uri: str, manifest: Manifest) -> None:
-        self.registry.apply(self._plan(uri, manifest))
+        self.deployments.take_in(Address(uri), manifest)
 
     async def call(
         self,
@@ -184,38 +244,6 @@ class FakeEngine:
             raise UnknownInvocation(invocation_id)
         status = "running" if self.outcomes[invocation_id] is None else "completed"
         return View(invocation_id, target.service, target.handler, status)
-
-    async def register(
-        self,
-        uri: str,
-        *,
-        force: bool = False,
-        breaking: bool = False,
-        dry_run: bool = False,
-        use_http_11: bool = False,
-        additional_headers: Mapping[str, str] | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Registration:
-        if uri.endswith(":1"):
-            raise TransportError(f"{uri} cannot be reached: connection refused")
-        registration = self._plan(uri, MANIFEST, force=force, breaking=breaking, use_http_11=use_http_11)
-        if not dry_run:
-            self.registry.apply(registration)
-        return registration
-
-    def _plan(
-        self, uri: str, manifest: Manifest, *, force: bool = False, breaking: bool = False, use_http_11: bool = False
-    ) -> Registration:
-        self._deployments += 1
-        return self.registry.plan(
-            uri,
-            manifest,
-            new_id=DeploymentId(f"dp_{self._deployments}"),
-            now_ms=1_700_000_000_000,
-            force=force,
-            breaking=breaking,
-            use_http_11=use_http_11,
-        )
 
     def _take_in(self, target: Target, idempotency_key: str | None) -> tuple[InvocationId, bool]:
         if self.stopping:

@@ -97,6 +97,7 @@ STATEMENTS: dict[str, Statement] = {
     "clear_promises": Statement("delete from promise where (scope, service, key) in (values", 3, ")"),
     "mutation": Statement("insert into mutation (place, scope, service, key, record) values", 5),
     "clear_mutation": Statement("delete from mutation where place in (values", 1, ")"),
+    "clear_deployment": Statement("delete from deployment where id in (values", 1, ")"),
     "deployment": Statement(
         "insert into deployment (id, record) values", 2, "on conflict (id) do update set record = excluded.record"
     ),

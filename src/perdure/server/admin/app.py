@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.engine.engine import Engine
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
-from perdure.server.admin import deployments, invocations, schedules, services
+from perdure.server.admin import absent, deployments, invocations, schedules, services
 from perdure.server.admin.answers import error_response, json_response
 from perdure.server.admin.openapi import openapi_document
 from perdure.server.admin.operation import Operation, routes_of
@@ -63,6 +63,18 @@ async def health(request: Request) -> Response:
     return error_response(503, f"the engine is {doing}: ask again in a moment")
 
 
+class ClusterHealth(Struct, frozen=True):
+    """There is no cluster: one engine, which is healthy if it answers."""
+
+    cluster_name: str
+
+
+async def cluster_health(request: Request) -> Response:
+    """As `/health`, for clients that ask here."""
+    answer = await health(request)
+    return json_response(ClusterHealth("perdure")) if answer.status_code == 200 else answer
+
+
 class Version(Struct, frozen=True, kw_only=True):
     """The engine's version, the versions of the open admin interface that it speaks, and where its ingress is."""
 
@@ -87,6 +99,15 @@ OPERATIONS = [
         method="GET", path="/health", endpoint=health, tag="engine", summary="Ask for health", answers={200: None}
     ),
     Operation(
+        method="GET",
+        path="/cluster-health",
+        endpoint=cluster_health,
+        tag="engine",
+        summary="Ask for health",
+        answers={200: ClusterHealth},
+        deprecated=True,
+    ),
+    Operation(
         method="GET", path="/version", endpoint=version, tag="engine", summary="Show versions", answers={200: Version}
     ),
     Operation(
@@ -101,6 +122,7 @@ OPERATIONS = [
     *services.OPERATIONS,
     *invocations.OPERATIONS,
     *schedules.OPERATIONS,
+    *absent.OPERATIONS,
 ]
 
 

@@ -119,4 +119,6 @@ def _json(schema: Any) -> JsonObject:
 
 
 def _operation_id(operation: Operation) -> str:
-    return operation.endpoint.__module__.rpartition(".")[2] + "_" + operation.endpoint.__name__
+    """Unique: one endpoint may serve several methods and paths."""
+    place = "_".join(re.findall(r"\w+", operation.path))
+    return f"{operation.method.lower()}_{place}"

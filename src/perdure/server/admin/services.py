@@ -1,15 +1,40 @@
-"""Services over HTTP: the latest revision of each, with its handlers and the options that hold."""
+"""Services over HTTP: the revision of each that new invocations go to, with its handlers and the options that hold."""
 
-from typing import Any
-
+from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.engine.engine import Engine
-from perdure.engine.registry_views import handlers_view, service_view, services_view
-from perdure.errors import UnknownTarget
-from perdure.server.admin.answers import json_response
+from perdure.engine.options import Overrides
+from perdure.engine.registry_views import (
+    HandlersView,
+    HandlerView,
+    ServicesView,
+    ServiceView,
+    service_view,
+    services_view,
+)
+from perdure.errors import UnknownTarget, UsageError
+from perdure.server.admin.answers import json_response, read_json
 from perdure.server.admin.operation import Operation
+from perdure.server.durations import parse_duration_ms
+
+TAG = "services"
+
+
+class ConfigureRequest(Struct, forbid_unknown_fields=True):
+    """The body of `PATCH /services/{service}`; what is left out, or null, stays as it is.
+
+    Durations are ISO 8601 (`PT1H`) or friendly (`1h 30m`). `reset` takes back first what was set before.
+    """
+
+    public: bool | None = None
+    idempotency_retention: str | None = None
+    workflow_completion_retention: str | None = None
+    journal_retention: str | None = None
+    inactivity_timeout: str | None = None
+    abort_timeout: str | None = None
+    reset: bool = False
 
 
 async def list_services(request: Request) -> Response:
@@ -22,19 +47,45 @@ async def show_service(request: Request) -> Response:
     return json_response(service_view(engine.registry, request.path_params["service"]))
 
 
+async def configure(request: Request) -> Response:
+    """Sets options over those in the code, for all handlers of the service, until a new revision is registered."""
+    asked = await read_json(request, ConfigureRequest)
+    changes = Overrides(
+        public=asked.public,
+        idempotency_retention_ms=_duration_ms("idempotency_retention", asked.idempotency_retention),
+        workflow_completion_retention_ms=_duration_ms(
+            "workflow_completion_retention", asked.workflow_completion_retention
+        ),
+        journal_retention_ms=_duration_ms("journal_retention", asked.journal_retention),
+        inactivity_timeout_ms=_duration_ms("inactivity_timeout", asked.inactivity_timeout),
+        abort_timeout_ms=_duration_ms("abort_timeout", asked.abort_timeout),
+    )
+    engine: Engine = request.app.state.engine
+    service: str = request.path_params["service"]
+    await engine.deployments.configure_service(service, changes, reset=asked.reset)
+    return json_response(service_view(engine.registry, service))
+
+
 async def list_handlers(request: Request) -> Response:
     engine: Engine = request.app.state.engine
-    return json_response(handlers_view(engine.registry, request.path_params["service"]))
+    return json_response(HandlersView(service_view(engine.registry, request.path_params["service"]).handlers))
 
 
 async def show_handler(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     service, name = request.path_params["service"], request.path_params["handler"]
-    handlers = handlers_view(engine.registry, service)["handlers"]
+    handlers = service_view(engine.registry, service).handlers
     for handler in handlers:
-        if handler["name"] == name:
+        if handler.name == name:
             return json_response(handler)
-    raise UnknownTarget(f"{service}/{name}", [f"{service}/{handler['name']}" for handler in handlers])
+    raise UnknownTarget(f"{service}/{name}", [f"{service}/{handler.name}" for handler in handlers])
+
+
+def _duration_ms(name: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else parse_duration_ms(text)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
 
 
 OPERATIONS = [
@@ -42,32 +93,41 @@ OPERATIONS = [
         method="GET",
         path="/services",
         endpoint=list_services,
-        tag="services",
+        tag=TAG,
         summary="List services",
-        answers={200: dict[str, Any]},
+        answers={200: ServicesView},
     ),
     Operation(
         method="GET",
         path="/services/{service}",
         endpoint=show_service,
-        tag="services",
+        tag=TAG,
         summary="Show a service",
-        answers={200: dict[str, Any]},
+        answers={200: ServiceView},
+    ),
+    Operation(
+        method="PATCH",
+        path="/services/{service}",
+        endpoint=configure,
+        tag=TAG,
+        summary="Set options of a service",
+        body=ConfigureRequest,
+        answers={200: ServiceView},
     ),
     Operation(
         method="GET",
         path="/services/{service}/handlers",
         endpoint=list_handlers,
-        tag="services",
+        tag=TAG,
         summary="List the handlers of a service",
-        answers={200: dict[str, Any]},
+        answers={200: HandlersView},
     ),
     Operation(
         method="GET",
         path="/services/{service}/handlers/{handler}",
         endpoint=show_handler,
-        tag="services",
+        tag=TAG,
         summary="Show a handler",
-        answers={200: dict[str, Any]},
+        answers={200: HandlerView},
     ),
 ]
