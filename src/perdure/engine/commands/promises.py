@@ -1,11 +1,16 @@
-"""Durable promises: a workflow's, completed once, by name."""
+"""Durable promises: a workflow's, completed once, by name, by its handlers or from outside."""
 
 from perdure.engine.batch import Promise
 from perdure.engine.commands.rejection import CommandRejected
+from perdure.engine.effects import Respond
+from perdure.engine.events import Failure, PromiseCompleted
 from perdure.engine.invocation import Invocation, Waiter
 from perdure.engine.ledger import Ledger
+from perdure.errors import Conflict, PerdureError, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
+
+ALREADY_COMPLETED = 409
 
 
 def on_get_promise(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
@@ -47,18 +52,48 @@ def on_complete_promise(ledger: Ledger, invocation: Invocation, envelope: Envelo
         case _:
             raise CommandRejected(f"promise {command.key} is completed with neither value nor failure")
     ledger.append(invocation, envelope)
-    if promise.result is not None:
-        answer.failure.CopyFrom(pb.Failure(code=409, message=f"promise {command.key} was completed before"))
-        ledger.notify(invocation, MessageType.COMPLETE_PROMISE_COMPLETION, answer)
-        return
+    is_first = promise.result is None
+    if is_first:
+        answer.void.SetInParent()
+    else:
+        answer.failure.CopyFrom(pb.Failure(code=ALREADY_COMPLETED, message=_completed_before(promise)))
+    ledger.notify(invocation, MessageType.COMPLETE_PROMISE_COMPLETION, answer)
+    if is_first:
+        _complete(ledger, promise, result)
+
+
+def on_promise_completed(ledger: Ledger, event: PromiseCompleted) -> None:
+    """Complete a promise for somebody outside, who is told if that came too late."""
+    answer: PerdureError | None = None
+    try:
+        manifest = ledger.registry.service(event.service).manifest
+        if manifest.ty != "WORKFLOW":
+            raise UsageError(f"{event.service} is no workflow: only workflows have promises")
+        promise = ledger.promise((event.scope or "", event.service, event.key, event.name))
+        if promise.result is not None:
+            raise Conflict(_completed_before(promise))
+        result = pb.NotificationMessage()
+        if isinstance(event.result, Failure):
+            result.failure.CopyFrom(pb.Failure(code=event.result.code, message=event.result.message))
+        else:
+            result.value.content = event.result
+        _complete(ledger, promise, result)
+    except PerdureError as error:
+        answer = error
+    ledger.batch.effects.append(Respond(event.request, answer))
+
+
+def _complete(ledger: Ledger, promise: Promise, result: pb.NotificationMessage) -> None:
     promise.result = result
     waiters, promise.waiters = promise.waiters, []
-    answer.void.SetInParent()
-    ledger.notify(invocation, MessageType.COMPLETE_PROMISE_COMPLETION, answer)
     for waiter in waiters:
         waiting = ledger.find_number(waiter.number)
         if waiting is not None:
             _answer(ledger, waiting, waiter.completion_id, result, MessageType(waiter.type))
+
+
+def _completed_before(promise: Promise) -> str:
+    return f"promise {promise.key[-1]} was completed before"
 
 
 def _promise(ledger: Ledger, invocation: Invocation, name: str) -> Promise:
