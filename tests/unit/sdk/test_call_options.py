@@ -1,0 +1,91 @@
+"""What goes with a call beside its input: scope, limit key, priority; and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from perdure.errors import UsageError
+from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.context import Context
+from perdure.sdk.service import Service
+from perdure.sdk.virtual_object import VirtualObject
+from tests.unit.sdk.journal_engine import JournalEngine, answer_nothing
+
+other = Service("Other")
+thing = VirtualObject("Thing")
+
+
+@other.handler()
+async def ask(ctx: Context, question: str) -> str:
+    return question
+
+
+@thing.handler()
+async def keep(ctx: Any, question: str) -> str:
+    return question
+
+
+async def commands(fn: Any, version: int = 7) -> list[Any]:
+    service = Service("Test")
+    service.handler("run")(fn)
+    engine = JournalEngine(service.handlers["run"], answer=answer_nothing, version=version)
+    engine.begin()
+    last = (await engine.ended()).message
+    assert not isinstance(last, pb.ErrorMessage), last.message
+    wanted = pb.CallCommandMessage | pb.OneWayCallCommandMessage
+    return [entry.message for entry in engine.journal if isinstance(entry.message, wanted)]
+
+
+async def test_scope_limit_key_and_priority_go_with_calls_and_sends() -> None:
+    async def calls(ctx: Context) -> None:
+        openai = ctx.scope("openai")
+        openai.service_call(ask, "?", limit_key="tenant/user", priority=7)
+        openai.service_send(ask, "?", limit_key="tenant", priority=-100)
+        openai.object_call(keep, "k", "?")
+        openai.object_send(keep, "k", "?", headers={"x-a": "b"}, priority=0)
+        ctx.generic_call("Other", "ask", b"", scope="s", limit_key="a")
+        ctx.generic_send("Other", "ask", b"", scope="s", limit_key="a/b", priority=1)
+        ctx.service_call(ask, "?")
+
+    shown = [
+        (each.scope, each.limit_key, [(header.key, header.value) for header in each.headers])
+        for each in await commands(calls)
+    ]
+    assert shown == [
+        ("openai", "tenant/user", [("x-perdure-priority", "7")]),
+        ("openai", "tenant", [("x-perdure-priority", "-100")]),
+        ("openai", "", []),
+        ("openai", "", [("x-a", "b"), ("x-perdure-priority", "0")]),
+        ("s", "a", []),
+        ("s", "a/b", [("x-perdure-priority", "1")]),
+        ("", "", []),
+    ]
+
+
+async def test_priority_needs_no_new_protocol_but_a_scope_does() -> None:
+    async def calls(ctx: Context) -> None:
+        ctx.service_call(ask, "?", priority=7)
+        with pytest.raises(UsageError, match="need protocol version 7, and this invocation runs with version 6"):
+            ctx.scope("openai").service_call(ask, "?")
+
+    assert len(await commands(calls, version=6)) == 1
+
+
+async def test_what_is_misspelled_is_refused_where_it_is_said() -> None:
+    async def calls(ctx: Context) -> None:
+        for scope in ("", "a b", "x" * 37):
+            with pytest.raises(UsageError, match="bad scope"):
+                ctx.scope(scope)
+        for limit_key in ("", "a/b/c", "a/", "ä"):
+            with pytest.raises(UsageError, match="bad limit key"):
+                ctx.scope("s").service_call(ask, "?", limit_key=limit_key)
+        with pytest.raises(UsageError, match="without a scope"):
+            ctx.service_call(ask, "?", limit_key="a")
+        priorities: list[Any] = [101, -101, "7", 1.5, True]
+        for priority in priorities:
+            with pytest.raises(UsageError, match="a whole number from -100 to 100"):
+                ctx.service_call(ask, "?", priority=priority)
+        with pytest.raises(UsageError, match="idempotency_key must not be empty"):
+            ctx.service_call(ask, "?", idempotency_key="")
+
+    assert await commands(calls) == []
