@@ -262,7 +262,7 @@ def test_what_is_told_of_an_invocation_is_on_disk() -> None:
         await asyncio.sleep(0.5)
         with patch.object(FaultyCommitter, "submit", lambda *arguments: None):  # from here on, no commit ends
             await asyncio.sleep(1)
-            assert engine.describe(accepted.invocation_id).status != "completed"
+            assert engine.invocations.describe(accepted.invocation_id).status != "completed"
             assert engine.output(accepted.invocation_id) is None
 
     in_virtual_time(test)
@@ -336,7 +336,7 @@ def test_changed_code_pauses_what_is_in_flight_and_says_where(tmp_path: Path) ->
 
         engine = await house.open(version("ponder", "second"))
         await asyncio.sleep(HOUR_S)
-        view = engine.describe(accepted.invocation_id)
+        view = engine.invocations.describe(accepted.invocation_id)
         assert view.status == "paused"
         assert view.last_failure is not None
         assert view.last_failure.code == 570
@@ -345,7 +345,7 @@ def test_changed_code_pauses_what_is_in_flight_and_says_where(tmp_path: Path) ->
         await house.close()
 
         engine = await house.open(version("think", "third"))
-        await engine.resume(accepted.invocation_id)
+        await engine.invocations.resume(accepted.invocation_id)
         assert (await engine.attach(accepted.invocation_id)).value == b'"first"'
         await house.close()
 

@@ -1,55 +1,73 @@
 """The ingress: HTTP in, invocations out. What a call means is the engine's business.
 
 An ASGI app without a router or request objects, since every call passes here: the path says what is asked
-(`ingress_paths`), the handler's own check looks at the body (`validation`), `ingress_answers` says the rest.
-A client that goes away stops nothing: what it asked for goes on, and can be attached to.
+(`ingress_paths`), headers and query how (`ingress_request`), the handler's own check looks at the body (`validation`),
+`ingress_answers` says the rest. A client that goes away stops nothing: what it asked for goes on, and can be attached
+to.
 """
 
 import asyncio
 import logging
 from typing import assert_never
-from urllib.parse import parse_qs
 
+import msgspec
 from msgspec import Struct
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from perdure.engine.engine import Engine
+from perdure.engine.events import Failure, Outcome
 from perdure.engine.registry import ResolvedHandler
-from perdure.errors import PerdureError, TooLarge, UnknownTarget, UsageError
+from perdure.engine.targets import runs_once
+from perdure.errors import InvalidInput, PerdureError, TooLarge, UnknownTarget, UsageError
 from perdure.protocol.discovery import ServiceManifest
-from perdure.server.durations import parse_duration_ms
+from perdure.protocol.scopes import check_scope
 from perdure.server.ingress_answers import (
     CORS_HEADERS,
     Answer,
     OutputHeaders,
     accepted_answer,
+    document_answer,
     error_answer,
     health_answer,
+    lookup_answer,
     not_allowed_answer,
     output_answer,
     preflight_answer,
     refusal,
     unavailable_answer,
 )
+from perdure.server.ingress_bodies import Bodies, ClientGone, drain
+from perdure.server.ingress_openapi import Documents
 from perdure.server.ingress_paths import (
+    Asked,
     AskedAwakeable,
     AskedCall,
     AskedHealth,
+    AskedOpenApi,
+    AskedPromise,
     AskedResult,
+    AskedSignal,
+    AskedTarget,
+    Completion,
     parse_path,
 )
+from perdure.server.ingress_request import check_idempotency_key, read_modifiers
+from perdure.server.ingress_targets import read_target
 from perdure.server.validation import InputCheck
 
 logger = logging.getLogger(__name__)
 
-# Headers of the connection, or addressed to the ingress itself: a handler is not given them.
-_OURS = frozenset(
-    (b"connection", b"host", b"idempotency-key", b"keep-alive", b"transfer-encoding", b"x-restate-ingress-path")
-)
 
-
-class ClientGone(Exception):
-    """The client left before its request was complete: there is nothing to do, and nobody to tell."""
+_METHODS: dict[type[Asked], tuple[str, ...]] = {
+    AskedCall: ("POST", "GET"),
+    AskedAwakeable: ("POST",),
+    AskedSignal: ("POST",),
+    AskedPromise: ("POST",),
+    AskedResult: ("GET",),
+    AskedTarget: ("POST",),
+    AskedHealth: ("GET", "HEAD"),
+    AskedOpenApi: ("GET", "HEAD"),
+}
 
 
 class Entrance(Struct, frozen=True):
@@ -65,14 +83,17 @@ class Ingress:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._body_bytes_max = engine.config.body_bytes_max
+        self._bodies = Bodies(engine.config.body_bytes_max, engine.config.bodies_bytes_max)
+        self._documents = Documents(engine.registry)
         self._entrances: dict[tuple[str, str], Entrance] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        unread = False
         try:
             answer = await self._answer(scope, receive)
         except PerdureError as error:
             answer = error_answer(error)
+            unread = isinstance(error, TooLarge)
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -86,7 +107,10 @@ class Ingress:
         if any(name == b"origin" for name, _ in scope["headers"]):
             headers += CORS_HEADERS
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": unread})
+        if unread:  # the connection is closed by the end of the answer, which must not come before it could be read
+            await drain(receive)
+            await send({"type": "http.response.body"})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         method: str = scope["method"]
@@ -96,69 +120,108 @@ class Ingress:
             doing = "stopping" if self._engine.stopping else "starting"
             return unavailable_answer(f"the engine is {doing}: ask again in a moment")
         asked = parse_path(scope["raw_path"], self._service, self._engine.registry.targets)
+        if method not in _METHODS[type(asked)]:
+            return not_allowed_answer(", ".join(_METHODS[type(asked)]))
         match asked:
             case AskedCall():
-                if method not in ("POST", "GET"):
-                    return not_allowed_answer("POST, GET")
                 return await self._call(asked, scope, receive)
-            case AskedAwakeable():
-                if method != "POST":
-                    return not_allowed_answer("POST")
-                return await self._complete_awakeable(asked, scope, receive)
+            case AskedAwakeable() | AskedSignal() | AskedPromise():
+                return await self._complete(asked, scope, receive)
             case AskedResult():
-                if method != "GET":
-                    return not_allowed_answer("GET")
-                return await self._result(asked)
+                return await self._result(asked.invocation_id, wait=asked.act == "attach")
+            case AskedTarget():
+                with await self._bodies.read(scope, receive) as body:
+                    invocation_id = read_target(body.content)
+                if asked.act == "lookup":
+                    return lookup_answer(invocation_id)
+                return await self._result(invocation_id, wait=asked.act == "attach")
             case AskedHealth():
-                if method not in ("GET", "HEAD"):
-                    return not_allowed_answer("GET, HEAD")
                 return health_answer(sorted(self._engine.registry.services))
+            case AskedOpenApi():
+                return document_answer(self._documents.document(asked.service))
             case _:
                 assert_never(asked)
 
     async def _call(self, asked: AskedCall, scope: Scope, receive: Receive) -> Answer:
         target = asked.target
         entrance = self._entrance(target.service, target.handler)
-        if entrance.resolved.options.ingress_private:
+        resolved = entrance.resolved
+        if resolved.options.ingress_private:
             raise UsageError(f"{target.service}/{target.handler} is private: only other handlers can call it")
-        delay_ms = _delay_ms(scope["query_string"], send=asked.send)
-        headers, content_type, idempotency_key = _read_headers(scope)
-        if idempotency_key is not None:
-            _check_idempotency_key(idempotency_key, entrance.resolved)
-        body = await self._body(scope, receive)
-        entrance.check.check(content_type, body)
-        if asked.send:
-            accepted = await self._engine.send(
-                target, body, headers=headers, idempotency_key=idempotency_key, delay_ms=delay_ms
+        read = read_modifiers(scope)
+        check_scope(target.scope, read.limit_key)
+        if read.delay_ms is not None and not asked.send:
+            raise UsageError(
+                "cannot use the delay query parameter with calls, only with sends: send for call in the path"
             )
+        if read.idempotency_key is not None:
+            check_idempotency_key(read.idempotency_key, resolved)
+        with await self._bodies.read(scope, receive) as body:
+            entrance.check.check(read.content_type, body.content)
+            if not asked.send and not body.large:
+                outcome = await self._engine.call(
+                    target,
+                    body.content,
+                    headers=read.headers,
+                    idempotency_key=read.idempotency_key,
+                    limit_key=read.limit_key,
+                )
+                keyed = read.idempotency_key is not None or resolved.handler_type == "WORKFLOW"
+                return output_answer(outcome, entrance.output, says_expiry=keyed)
+            accepted = await self._engine.send(
+                target,
+                body.content,
+                headers=read.headers,
+                idempotency_key=read.idempotency_key,
+                limit_key=read.limit_key,
+                delay_ms=read.delay_ms,
+            )
+        if asked.send:
             return accepted_answer(accepted)
-        outcome = await self._engine.call(target, body, headers=headers, idempotency_key=idempotency_key)
-        return output_answer(outcome, entrance.output)
+        # A large body was let go as soon as it was on disk: the call goes on as what waits for the outcome.
+        if resolved.handler_type == "WORKFLOW" and not accepted.new:
+            outcome = Outcome(accepted.invocation_id, failure=runs_once(target), new=False)
+            return output_answer(outcome, entrance.output)
+        return await self._result(accepted.invocation_id, wait=True)
 
-    async def _complete_awakeable(self, asked: AskedAwakeable, scope: Scope, receive: Receive) -> Answer:
-        body = await self._body(scope, receive)
-        if asked.act == "resolve":
-            await self._engine.resolve_awakeable(asked.awakeable_id, body)
-            return Answer(202, [])
-        try:
-            reason = body.decode()
-        except UnicodeDecodeError:
-            raise UsageError("the reason for which an awakeable is rejected is not UTF-8") from None
-        await self._engine.reject_awakeable(asked.awakeable_id, reason)
+    async def _complete(
+        self, asked: AskedAwakeable | AskedSignal | AskedPromise, scope: Scope, receive: Receive
+    ) -> Answer:
+        """Gives whoever waits a value, or the text of why there will be none."""
+        with await self._bodies.read(scope, receive) as body:
+            result = _result_of(asked.act, scope, body.content)
+            match asked:
+                case AskedAwakeable() if isinstance(result, Failure):
+                    await self._engine.reject_awakeable(asked.awakeable_id, result.message, result.code)
+                case AskedAwakeable():
+                    await self._engine.resolve_awakeable(asked.awakeable_id, body.content)
+                case AskedSignal():
+                    await self._engine.send_signal(asked.invocation_id, asked.name, result)
+                case AskedPromise():
+                    self._check_reachable(asked.service)
+                    await self._engine.complete_promise(asked.service, asked.key, asked.name, result, scope=asked.scope)
         return Answer(202, [])
 
-    async def _result(self, asked: AskedResult) -> Answer:
-        view = self._engine.describe(asked.invocation_id)
-        outcome = self._engine.output(asked.invocation_id)
-        if outcome is None and asked.act == "output":
+    async def _result(self, invocation_id: str, *, wait: bool) -> Answer:
+        view = self._engine.invocations.describe(invocation_id)
+        outcome = self._engine.output(invocation_id)
+        if outcome is None and not wait:
             return refusal(470, "not ready: the invocation has not ended")
         if outcome is None:
-            outcome = await self._engine.attach(asked.invocation_id)
+            outcome = await self._engine.attach(invocation_id)
         try:
             output = self._entrance(view.target_service_name, view.target_handler_name).output
         except UnknownTarget:  # its handler is served no more
             output = OutputHeaders()
-        return output_answer(outcome, output)
+        return output_answer(outcome, output, says_expiry=True)
+
+    def _check_reachable(self, workflow: str) -> None:
+        """The promises of a workflow are no more open to the outside than its run."""
+        manifest = self._service(workflow)
+        for handler in manifest.handlers if manifest is not None else ():
+            resolved = self._engine.registry.resolve(workflow, handler.name)
+            if resolved.handler_type == "WORKFLOW" and resolved.options.ingress_private:
+                raise UsageError(f"{workflow} is private: only other handlers can complete its promises")
 
     def _service(self, name: str) -> ServiceManifest | None:
         revision = self._engine.registry.services.get(name)
@@ -172,37 +235,6 @@ class Ingress:
             entrance = self._entrances[service, handler] = _entrance(resolved)
         return entrance
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body, counted while it comes: what its length is said to be is not believed.
-
-        Raises:
-            TooLarge: it is above the limit; what is left of it is not kept.
-        """
-        for name, value in scope["headers"]:
-            if name == b"content-length" and value.isdigit() and int(value[:18]) > self._body_bytes_max:
-                raise self._too_large()
-        message = await receive()
-        if not message.get("more_body", False):
-            return self._piece(message, 0)
-        pieces = [self._piece(message, 0)]
-        size = len(pieces[0])
-        while message.get("more_body", False):
-            message = await receive()
-            pieces.append(self._piece(message, size))
-            size += len(pieces[-1])
-        return b"".join(pieces)
-
-    def _piece(self, message: Message, size_before: int) -> bytes:
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        piece: bytes = message.get("body", b"")
-        if size_before + len(piece) > self._body_bytes_max:
-            raise self._too_large()
-        return piece
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is larger than {self._body_bytes_max} bytes, which is the limit")
-
 
 def _entrance(resolved: ResolvedHandler) -> Entrance:
     manifest = resolved.manifest
@@ -214,47 +246,20 @@ def _entrance(resolved: ResolvedHandler) -> Entrance:
     return Entrance(resolved, InputCheck(f"{resolved.service}/{resolved.handler}", manifest.input), output)
 
 
-def _read_headers(scope: Scope) -> tuple[list[tuple[str, str]], str | None, str | None]:
-    """What the handler is given (where the call came in first, then the client's headers), content type, key."""
-    content_type: str | None = None
-    idempotency_key: str | None = None
-    headers = [("x-restate-ingress-path", scope["raw_path"].decode("ascii"))]
+def _result_of(act: Completion, scope: Scope, body: bytes) -> bytes | Failure:
+    if act == "resolve":
+        content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+        if body and content_type.partition(b";")[0].strip().lower() == b"application/json":
+            _check_json(body)
+        return body
     try:
-        for name, value in scope["headers"]:
-            if name not in _OURS:
-                text = value.decode()
-                headers.append((name.decode(), text))
-                if name == b"content-type":
-                    content_type = text
-            elif name == b"idempotency-key":
-                idempotency_key = value.decode()
+        return Failure(500, body.decode())
     except UnicodeDecodeError:
-        raise UsageError("a header of the request is not UTF-8") from None
-    return headers, content_type, idempotency_key
+        raise UsageError("the reason of a rejection is not UTF-8") from None
 
 
-def _check_idempotency_key(key: str, resolved: ResolvedHandler) -> None:
-    if not key.strip():
-        raise UsageError("the header idempotency-key is empty: leave it out, or give it a value")
-    if resolved.handler_type == "WORKFLOW":
-        raise UsageError(
-            "cannot use the idempotency key with workflow handlers: the workflow's own key makes it run once already"
-        )
-
-
-def _delay_ms(query_string: bytes, *, send: bool) -> int:
-    """The delay that a query asks for; 0 if it does not."""
-    if not query_string:
-        return 0
+def _check_json(body: bytes) -> None:
     try:
-        fields = parse_qs(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
-    except ValueError:
-        raise UsageError("the query of the path is malformed") from None
-    if "delay" not in fields:
-        return 0
-    if not send:
-        raise UsageError("cannot use the delay query parameter with calls, only with sends: add /send to the path")
-    try:
-        return parse_duration_ms(fields["delay"][-1])
-    except UsageError as error:
-        raise UsageError(f"bad delay query parameter: {error}") from None
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"the body is said to be JSON and is not: {error}") from error

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.engine.engine import Engine
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
-from perdure.server.admin import absent, deployments, invocations, schedules, services
+from perdure.server.admin import absent, batches, deployments, invocations, schedules, services, state
 from perdure.server.admin.answers import error_response, json_response
 from perdure.server.admin.openapi import openapi_document
 from perdure.server.admin.operation import Operation, routes_of
@@ -121,6 +121,8 @@ OPERATIONS = [
     *deployments.OPERATIONS,
     *services.OPERATIONS,
     *invocations.OPERATIONS,
+    *batches.OPERATIONS,
+    *state.OPERATIONS,
     *schedules.OPERATIONS,
     *absent.OPERATIONS,
 ]
