@@ -77,6 +77,10 @@ class Attempt:
         """The handler's task, once it has begun. After the terminal message it may still unwind for a while."""
         return self._task
 
+    def thread_waits(self) -> bool:
+        """Whether the handler has a thread, which waits for the journal."""
+        return self._progress.thread_waits()
+
     # What the engine says
 
     def message(self, envelope: Envelope) -> None:

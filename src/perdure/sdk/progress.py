@@ -214,6 +214,10 @@ class Progress:
         self.do(self._begin_wait, combinator, handles, future)
         future.result()
 
+    def thread_waits(self) -> bool:
+        """Whether the thread of a plain `def` handler waits for the journal, and does nothing else meanwhile."""
+        return self.thread is not None and any(waiter.task is None for waiter in self._waiters)
+
     def _begin_wait(
         self,
         combinator: "pb.CombinatorType | None",
