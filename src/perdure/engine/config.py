@@ -40,11 +40,15 @@ class EngineConfig:
 
     `data_dir`: the folder of `perdure.db`; made if missing. None keeps everything in memory (for tests).
     `attempts_max`: attempts that run at once; more wait, and those that only wait are asked to suspend for them.
+    `backlog_max`: invocations that may wait to begin, for a slot or for their key; new ones from outside are refused
+        beyond (429).
     `eager_state_bytes_max`: keys and values that an attempt is given at its start; the rest it fetches.
     """
 
     data_dir: Path | None = None
     attempts_max: int = 1_000
+    backlog_max: int = 1_000_000
     body_bytes_max: int = 32 * 1024 * 1024
+    bodies_bytes_max: int = 256 * 1024 * 1024
     eager_state_bytes_max: int = 1024 * 1024
     handler_defaults: HandlerDefaults = field(default_factory=HandlerDefaults)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from perdure.engine.events import Accepted, Failure, Outcome
-from perdure.errors import PerdureError
+from perdure.errors import PerdureError, TooLarge
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -33,12 +33,17 @@ class OutputHeaders(Struct, frozen=True):
     empty: Sequence[tuple[bytes, bytes]] = ()
 
 
-def output_answer(outcome: Outcome, headers: OutputHeaders) -> Answer:
-    """The result of an invocation, or how it failed."""
+def output_answer(outcome: Outcome, headers: OutputHeaders, *, says_expiry: bool = False) -> Answer:
+    """The result of an invocation, or how it failed; and until when that can be had again."""
     if outcome.failure is not None:
-        return failure_answer(outcome.failure, outcome.invocation_id)
-    value = outcome.value or b""
-    return Answer(200, [_id_header(outcome.invocation_id), *(headers.full if value else headers.empty)], value)
+        answer = failure_answer(outcome.failure, outcome.invocation_id)
+    else:
+        value = outcome.value or b""
+        answer = Answer(200, [_id_header(outcome.invocation_id), *(headers.full if value else headers.empty)], value)
+    if says_expiry and outcome.kept_until_ms is not None:
+        until = datetime.fromtimestamp(outcome.kept_until_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        answer.headers.append((b"idempotency-expires", until.encode()))
+    return answer
 
 
 def failure_answer(failure: Failure, invocation_id: str) -> Answer:
@@ -58,16 +63,31 @@ def accepted_answer(accepted: Accepted) -> Answer:
         "status": "Accepted" if accepted.new else "PreviouslyAccepted",
     }
     if accepted.executes_at_ms is not None:
-        due = datetime.fromtimestamp(accepted.executes_at_ms / 1000, UTC)
-        body["executionTime"] = due.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        due = datetime.fromtimestamp(accepted.executes_at_ms // 1000, UTC)
+        # Nanoseconds, as the open interface writes it.
+        body["executionTime"] = f"{due:%Y-%m-%dT%H:%M:%S}.{accepted.executes_at_ms % 1000:03}000000Z"
     return Answer(202, [_id_header(accepted.invocation_id), _JSON], msgspec.json.encode(body))
+
+
+def lookup_answer(invocation_id: str) -> Answer:
+    return Answer(200, [_JSON], msgspec.json.encode({"invocationId": invocation_id}))
+
+
+def document_answer(document: bytes) -> Answer:
+    return Answer(200, [_JSON], document)
 
 
 def error_answer(error: PerdureError) -> Answer:
     """The request cannot be served; the error's class says the status."""
     if error.http_status == 503:
         return unavailable_answer(str(error))
-    return refusal(error.http_status, str(error))
+    answer = refusal(error.http_status, str(error))
+    match error:
+        case TooLarge():  # the rest of the body is not read, so nothing can follow it
+            answer.headers.append((b"connection", b"close"))
+        case _:
+            pass
+    return answer
 
 
 def unavailable_answer(message: str) -> Answer:

@@ -5,6 +5,7 @@ A handler that publishes no schema gets the bytes as they came: only its serde k
 
 import logging
 from itertools import islice
+from typing import Any
 
 import msgspec
 from jsonschema_rs import ValidationError, Validator, validator_for
@@ -76,13 +77,26 @@ def _media_ranges(accept: str) -> tuple[str, ...]:
     return tuple(part.partition(";")[0].strip().lower() for part in accept.split(","))
 
 
+def usable_schema(schema: object) -> bool:
+    """Whether bodies can be checked against a schema that a handler publishes."""
+    try:
+        _validator_for(schema)
+    except (ValidationError, ValueError, TypeError):
+        return False
+    return True
+
+
+def _validator_for(schema: Any) -> Validator:
+    # Offline: a schema that comes from a deployment must not make the engine fetch things.
+    return validator_for(schema, mask="value", offline=True)
+
+
 def _validator(target: str, payload: Payload) -> Validator | None:
     schema = payload.json_schema
     if schema is UNSET or schema is True or schema == {} or schema is None:
         return None
     try:
-        # Offline: a schema that comes from a deployment must not make the engine fetch things.
-        return validator_for(schema, mask="value", offline=True)
+        return _validator_for(schema)
     except (ValidationError, ValueError, TypeError) as error:
         logger.warning(
             "A handler's input schema cannot be used: bodies are not checked against it",
