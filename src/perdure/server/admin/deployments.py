@@ -1,6 +1,6 @@
 """Deployments over HTTP: register one, see what is registered, say where new invocations go, remove one."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 from starlette.requests import Request
@@ -43,7 +43,7 @@ class RegisterRequest(Struct, forbid_unknown_fields=True):
     dry_run: bool = False
     arn: str | None = None
     assume_role_arn: str | None = None
-    auth: dict[str, object] | None = None
+    auth: dict[str, Any] | None = None
 
 
 class UpdateRequest(Struct, forbid_unknown_fields=True):
