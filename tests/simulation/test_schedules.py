@@ -10,7 +10,7 @@ import pytest
 import perdure
 from perdure.engine.batch import Sealed
 from perdure.engine.committer import Done
-from perdure.engine.config import EngineConfig
+from perdure.engine.config import EngineConfig, HandlerDefaults
 from perdure.engine.engine import Engine
 from perdure.engine.events import Target
 from perdure.engine.schedules import Schedule
@@ -84,7 +84,7 @@ class Life:
 
     async def open(self) -> Engine:
         engine = Engine(
-            EngineConfig(data_dir=self._folder),
+            EngineConfig(data_dir=self._folder, handler_defaults=HandlerDefaults(retention_ms=2 * SPAN_S * 1000)),
             clock=lambda: int(now_s() * 1000),
             committer=lambda writer, loop: CrashingCommitter(writer, self._is_doomed, after=self._after),
         )
