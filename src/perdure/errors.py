@@ -100,11 +100,11 @@ class UnknownSchedule(UsageError):
 class DeploymentGone(UnknownDeployment):
     """An invocation is pinned to a deployment that was removed."""
 
-    def __init__(self, deployment_id: str) -> None:
+    def __init__(self, deployment_id: str, invocation_id: str) -> None:
         UsageError.__init__(
             self,
-            f"deployment {deployment_id}, on which it began, was removed: `perdure invocations resume ID --deployment "
-            "latest` lets it go on elsewhere, if the code there fits its journal",
+            f"deployment {deployment_id}, on which it began, was removed: `perdure invocations resume {invocation_id} "
+            "--deployment latest` lets it go on elsewhere, if the code there fits its journal",
         )
 
 

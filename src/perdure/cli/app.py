@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli import deployments, invocations, schedules
+from perdure.cli import deployments, invocations, schedules, services
 from perdure.cli.exits import exit_for, tell
 from perdure.cli.invoke import invoke
 from perdure.cli.serve import serve
@@ -25,6 +25,7 @@ app.command()(up)
 app.command()(serve)
 app.command()(invoke)
 app.add_typer(deployments.app, name="deployments")
+app.add_typer(services.app, name="services")
 app.add_typer(invocations.app, name="invocations")
 app.add_typer(schedules.app, name="schedules")
 

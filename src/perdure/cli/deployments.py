@@ -1,15 +1,26 @@
-"""`perdure deployments`: tell the engine where services run, see what it knows."""
+"""`perdure deployments`: tell the engine where services run, where new invocations go, and what may be removed."""
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import quote
 
 import typer
 
 from perdure.cli.exits import Exit
 from perdure.cli.remote import ADMIN
+from perdure.cli.tables import age, print_fields, print_json, print_table
 from perdure.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Register services that run elsewhere, or list what is registered.")
+app = typer.Typer(no_args_is_help=True, help="Register services that run elsewhere, and say which version takes calls.")
+
+DeploymentId: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="As `perdure deployments list` shows it.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Headers: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="Sent with each request to it.")
+]
+Metadata: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--metadata", metavar="NAME=VALUE", help="Kept with it, such as git=1a2b3c.")
+]
 
 
 @app.command()
@@ -18,10 +29,13 @@ def register(
     force: Annotated[bool, typer.Option("--force", help="Replace what this URL served before.")] = False,
     breaking: Annotated[bool, typer.Option("--breaking", help="Accept changes that break callers.")] = False,
     use_http_11: Annotated[bool, typer.Option("--use-http1.1", help="For servers that lack HTTP/2.")] = False,
+    header: Headers = None,
+    metadata: Metadata = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Register a deployment: ask it what it serves, and route calls there from now on."""
     wanted = {"uri": url, "force": force, "breaking": breaking, "use_http_11": use_http_11}
+    wanted |= _given(additional_headers=_pairs("--header", header), metadata=_pairs("--metadata", metadata))
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("nobody is here to be asked: add --yes")
@@ -35,17 +49,130 @@ def register(
 
 
 @app.command("list")
-def list_deployments() -> None:
-    """List the deployments, with the services of each."""
+def list_deployments(as_json: AsJson = False) -> None:
+    """List the deployments: whether they take new invocations, and the services of each."""
     deployments = ADMIN.ask_json("GET", "/deployments")["deployments"]
+    if as_json:
+        print_json(deployments)
+        return
     if not deployments:
         print("no deployments yet: `perdure deployments register URL` adds one")
     for deployment in deployments:
-        print(f"{deployment['id']}  {deployment['uri']}")
+        print(f"{deployment['id']}  {deployment['uri']}  {_status(deployment)}")
         _show(deployment)
+
+
+@app.command()
+def describe(deployment_id: DeploymentId, as_json: AsJson = False) -> None:
+    """Show a deployment, and the invocations that are left on it, with what they wait for."""
+    deployment = ADMIN.ask_json("GET", _path(deployment_id))
+    drain = ADMIN.ask_json("GET", f"{_path(deployment_id)}/drain?limit=20")
+    if as_json:
+        print_json({**deployment, "invocations": drain["invocations"]})
+        return
+    by_status = ", ".join(f"{count} {status}" for status, count in drain["left_by_status"].items())
+    print_fields(
+        [
+            ("id", deployment["id"]),
+            ("status", _status(deployment)),
+            ("address", f"{deployment['uri']} ({deployment['http_version']}, {deployment['protocol_type']})"),
+            ("sdk", deployment.get("sdk_version")),
+            ("protocol", f"{deployment['min_protocol_version']} to {deployment['max_protocol_version']}"),
+            ("created", age(deployment["created_at"])),
+            ("metadata", _equations(deployment.get("metadata"))),
+            ("promoted", ", ".join(deployment.get("promoted", ())) or None),
+            ("left", f"{drain['left']}{f' ({by_status})' if by_status else ''}"),
+        ]
+    )
+    _show(deployment)
+    if drain["invocations"]:
+        rows = [(each["id"], each["target"], each["status"], each["waiting_reason"]) for each in drain["invocations"]]
+        print_table(("INVOCATION", "TARGET", "STATUS", "WHY IT WAITS"), rows)
+
+
+@app.command()
+def remove(
+    deployment_id: DeploymentId,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Take nothing new, and remove it when the last has ended.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Now; what is left cannot go on there.")] = False,
+) -> None:
+    """Remove a deployment; refused while invocations are left on it."""
+    if drain and force:
+        raise UsageError("--drain waits for what is left and --force does not: choose one")
+    query = "?force=true" if force else "?drain=true" if drain else ""
+    removal = ADMIN.ask_json("DELETE", _path(deployment_id) + query)
+    left = f"{removal['left']} {'invocation' if removal['left'] == 1 else 'invocations'}"
+    if removal["status"] == "draining":
+        print(f"{deployment_id} takes nothing new, and is removed when {left} on it have ended")
+    else:
+        print(f"removed {deployment_id}" + (f": {left} on it cannot go on there" if removal["left"] and force else ""))
+
+
+@app.command()
+def promote(
+    deployment_id: DeploymentId,
+    undo: Annotated[bool, typer.Option("--undo", help="Send new invocations to the latest again.")] = False,
+) -> None:
+    """Send the new invocations of all its services to a deployment, whatever is registered later."""
+    deployment = ADMIN.ask_json("DELETE" if undo else "PATCH", f"{_path(deployment_id)}/promote")
+    serves = ", ".join(deployment["serves"]) or "no service"
+    print(f"{deployment_id} takes the new invocations of {serves}")
+
+
+@app.command()
+def update(
+    deployment_id: DeploymentId,
+    uri: Annotated[str | None, typer.Option(help="Where the same code is served from now on.")] = None,
+    header: Headers = None,
+    metadata: Metadata = None,
+    use_http_11: Annotated[
+        bool | None, typer.Option("--use-http1.1/--use-http2", help="By which HTTP to reach it.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Ask it anew what it serves.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it.")] = False,
+) -> None:
+    """Change how a deployment is reached, such as the address of a patched build."""
+    changes: dict[str, Any] = {"overwrite": overwrite, "dry_run": dry_run}
+    changes |= _given(
+        uri=uri,
+        use_http_11=use_http_11,
+        additional_headers=_pairs("--header", header),
+        metadata=_pairs("--metadata", metadata),
+    )
+    deployment = ADMIN.ask_json("PATCH", _path(deployment_id), changes)
+    print(f"{deployment_id} {'would be' if dry_run else 'is'} at {deployment['uri']}")
+    _show(deployment)
 
 
 def _show(deployment: dict[str, Any]) -> None:
     for service in deployment["services"]:
         handlers = ", ".join(handler["name"] for handler in service.get("handlers", ()))
         print(f"  {service['name']} (revision {service['revision']}){f': {handlers}' if handlers else ''}")
+    for info in deployment.get("info", ()):
+        print(f"  note: {info['message']}")
+
+
+def _status(deployment: dict[str, Any]) -> str:
+    return deployment["status"] + (", then removed" if deployment.get("remove_when_drained") else "")
+
+
+def _path(deployment_id: str) -> str:
+    return f"/deployments/{quote(deployment_id, safe='')}"
+
+
+def _pairs(option: str, given: list[str] | None) -> dict[str, str] | None:
+    if given is None:
+        return None
+    if wrong := [each for each in given if "=" not in each]:
+        raise UsageError(f"{option}: {wrong[0]!r} is not NAME=VALUE")
+    return {name: value for name, _, value in (each.partition("=") for each in given)}
+
+
+def _given(**values: object) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _equations(pairs: dict[str, str] | None) -> str | None:
+    return ", ".join(f"{name}={value}" for name, value in pairs.items()) if pairs else None

@@ -25,6 +25,7 @@ from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger, outcome_of
 from perdure.engine.leftovers import Leftovers
 from perdure.engine.objects import Objects
+from perdure.engine.reasons import Reasons
 from perdure.engine.registry import Registry
 from perdure.engine.scheduling import Scheduling
 from perdure.engine.store.database import Database
@@ -79,7 +80,8 @@ class Engine:
             known = [Deployment.decode(record) for record in reader.deployments()]
             self.registry = Registry(self.config.handler_defaults, known, reader.settings)
             self._ledger = Ledger(reader, self.registry, self.config)
-            leftovers = Leftovers(self._ledger, PinnedReader(self._database.reading))
+            reasons = Reasons(reader, self._ledger.find_number, self._clock)
+            leftovers = Leftovers(self._ledger, PinnedReader(self._database.reading), reasons.of)
             self.deployments = Deployments(self.registry, leftovers, self._clock)
             self._cycle = Cycle(
                 self._ledger,
@@ -116,6 +118,11 @@ class Engine:
     def ready(self) -> bool:
         """Whether recovery is done and requests are taken."""
         return self._started and not self.stopping
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing goes on and nothing is due, ever: only somebody outside can make anything happen."""
+        return self._cycle.at_rest
 
     @property
     def stopping(self) -> bool:

@@ -1,6 +1,7 @@
 """What is left on a deployment: the invocations pinned to it that have not ended, on disk and on their way there."""
 
 from collections import Counter
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -21,9 +22,12 @@ class Leftover(Struct, frozen=True):
 
 
 class Leftovers:
-    def __init__(self, ledger: Ledger, reader: PinnedReader) -> None:
+    """`reason` says why an invocation waits."""
+
+    def __init__(self, ledger: Ledger, reader: PinnedReader, reason: Callable[[Invocation], str | None]) -> None:
         self._ledger = ledger
         self._reader = reader
+        self._reason = reason
 
     def any(self, deployment_id: str) -> bool:
         """Whether anything is left on a deployment. Exact: what is not committed yet counts as it is."""
@@ -50,7 +54,11 @@ class Leftovers:
     def first(self, deployment_id: str, limit: int) -> list[Leftover]:
         """The first that are left, in order of arrival."""
         found = (self._ledger.find_number(number) for number in self._reader.numbers(deployment_id, limit))
-        return [_leftover(invocation) for invocation in found if invocation is not None]
+        return [
+            Leftover(invocation.id, str(invocation.target), invocation.status, self._reason(invocation))
+            for invocation in found
+            if invocation is not None
+        ]
 
     def of_handler(self, deployment_id: str | None, service: str, handler: str) -> int:
         """How many of a handler are left on a deployment; with None, that no deployment has yet."""
@@ -59,7 +67,3 @@ class Leftovers:
 
 def _is_left(invocation: Invocation, deployment_id: str) -> bool:
     return invocation.deployment_id == deployment_id and invocation.status is not Status.COMPLETED
-
-
-def _leftover(invocation: Invocation) -> Leftover:
-    return Leftover(invocation.id, str(invocation.target), invocation.status)

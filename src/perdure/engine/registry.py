@@ -12,7 +12,7 @@ from perdure.engine.config import HandlerDefaults
 from perdure.engine.deployment import Deployment, ServiceRevision, effective_handler_type
 from perdure.engine.events import Setting
 from perdure.engine.options import HandlerOptions, Overrides, merge_options
-from perdure.errors import Conflict, DeploymentGone, ServiceDrained, UnknownDeployment, UnknownTarget
+from perdure.errors import Conflict, ServiceDrained, UnknownDeployment, UnknownTarget
 from perdure.protocol.discovery import HandlerManifest, HandlerType, ServiceType
 from perdure.protocol.ids import DeploymentId
 
@@ -96,14 +96,14 @@ class Registry:
         """Where an invocation goes on that has begun: the handler as it is in the deployment that it is pinned to.
 
         Raises:
-            DeploymentGone: it was removed.
+            UnknownDeployment: it was removed.
             UnknownTarget: the deployment was replaced, and no longer has the handler.
         """
         resolved = self._pinned.get((deployment_id, service, handler))
         if resolved is None:
             deployment = self.deployments.get(deployment_id)
             if deployment is None:
-                raise DeploymentGone(deployment_id)
+                raise UnknownDeployment(deployment_id)
             raise UnknownTarget(
                 f"{service}/{handler}",
                 [f"{manifest.name}/{it.name}" for manifest in deployment.manifest.services for it in manifest.handlers],
