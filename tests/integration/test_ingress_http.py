@@ -9,7 +9,7 @@ import pytest
 
 from perdure.engine.config import EngineConfig
 from perdure.engine.events import Failure, Target
-from perdure.protocol.discovery import HandlerManifest, ServiceManifest
+from perdure.protocol.discovery import HandlerManifest
 from perdure.protocol.ids import awakeable_id, new_invocation_id, parse_invocation_id
 from tests.integration.server_fixtures import Served, serve
 from tests.unit.server.fake_engine import CLAIM, MANIFEST, FakeEngine
@@ -74,7 +74,7 @@ async def test_a_delayed_send_says_when_it_is_due(served: Served, path: str) -> 
     body = response.json()
     assert body["status"] == "Accepted"
     assert body["invocationId"] == response.headers["x-restate-id"]
-    assert body["executionTime"] == "2027-01-15T08:00:00.000Z"
+    assert body["executionTime"] == "2027-01-15T08:00:00.007000000Z"
     assert served.engine.asked[0].delay_ms == 10_000
 
 
@@ -295,7 +295,8 @@ async def test_any_web_page_may_call(served: Served) -> None:
 
 async def test_a_handler_that_is_registered_anew_is_checked_by_its_new_manifest(served: Served) -> None:
     assert (await served.ingress.post("/Echo/echo", content=b"x")).status_code == 200
-    handler = HandlerManifest(name="echo", input=CLAIM)
-    service = ServiceManifest(name="Echo", ty="SERVICE", handlers=[handler])
+    echo = next(service for service in MANIFEST.services if service.name == "Echo")
+    others = [handler for handler in echo.handlers if handler.name != "echo"]
+    service = msgspec.structs.replace(echo, handlers=[HandlerManifest(name="echo", input=CLAIM), *others])
     served.engine.deploy("http://second:9080", msgspec.structs.replace(MANIFEST, services=[service]))
     assert_refused(await served.ingress.post("/Echo/echo", json={}), 400, "amount")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from perdure.engine.addresses import Address, check_address
 from perdure.engine.config import EngineConfig, HandlerDefaults
@@ -12,7 +13,7 @@ from perdure.engine.invocation import Status
 from perdure.engine.leftovers import Leftover, Leftovers
 from perdure.engine.registration import GENTLE, Manner, Registration, plan
 from perdure.engine.registry import Registry
-from perdure.errors import Conflict, EngineStopping, TransportError, UnknownInvocation
+from perdure.errors import Conflict, EngineStopping, PerdureError, TransportError, UnknownInvocation
 from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ServiceManifest
 from perdure.protocol.ids import (
     DeploymentId,
@@ -24,6 +25,7 @@ from perdure.protocol.ids import (
     workflow_invocation_id,
 )
 
+KEPT_UNTIL_MS = 1_800_000_000_073
 CLAIM_SCHEMA = {
     "type": "object",
     "properties": {
@@ -94,7 +96,8 @@ class Asked(Struct, frozen=True):
     body: bytes
     headers: tuple[tuple[str, str], ...]
     idempotency_key: str | None
-    delay_ms: int = 0
+    delay_ms: int | None = None
+    limit_key: str | None = None
 
 
 class NothingLeft(Leftovers):
@@ -162,6 +165,8 @@ class FakeEngine:
         self.ready = True
         self.stopping = False
         self.failure = Failure(500, "no way")
+        self.refusal: PerdureError | None = None
+        self.invocations = self
         self.release = asyncio.Event()
         self.asked: list[Asked] = []
         self.told: list[tuple[object, ...]] = []
@@ -180,9 +185,12 @@ class FakeEngine:
         *,
         headers: Sequence[tuple[str, str]] = (),
         idempotency_key: str | None = None,
+        limit_key: str | None = None,
     ) -> Outcome:
         invocation_id, new = self._take_in(target, idempotency_key)
-        self.asked.append(Asked(target, body, tuple(headers), idempotency_key))
+        self.asked.append(Asked(target, body, tuple(headers), idempotency_key, limit_key=limit_key))
+        if self.refusal is not None:
+            raise self.refusal
         match target.handler:
             case "fail":
                 outcome = Outcome(invocation_id, failure=self.failure)
@@ -195,7 +203,7 @@ class FakeEngine:
                 return Outcome(invocation_id, failure=Failure(409, "runs once"), new=False)
             case _:
                 outcome = Outcome(invocation_id, body)
-        self.outcomes[invocation_id] = outcome
+        self.outcomes[invocation_id] = outcome = replace(outcome, kept_until_ms=KEPT_UNTIL_MS)
         return outcome
 
     async def send(
@@ -205,16 +213,17 @@ class FakeEngine:
         *,
         headers: Sequence[tuple[str, str]] = (),
         idempotency_key: str | None = None,
-        delay_ms: int = 0,
+        limit_key: str | None = None,
+        delay_ms: int | None = None,
     ) -> Accepted:
         invocation_id, new = self._take_in(target, idempotency_key)
-        self.asked.append(Asked(target, body, tuple(headers), idempotency_key, delay_ms))
-        return Accepted(invocation_id, new, 1_800_000_000_000 if delay_ms else None)
+        self.asked.append(Asked(target, body, tuple(headers), idempotency_key, delay_ms, limit_key))
+        return Accepted(invocation_id, new, 1_800_000_000_007 if delay_ms is not None else None)
 
     async def attach(self, invocation_id: str) -> Outcome:
         self.describe(invocation_id)
         await self.release.wait()
-        return Outcome(InvocationId(invocation_id), b"attached")
+        return Outcome(InvocationId(invocation_id), b"attached", kept_until_ms=KEPT_UNTIL_MS)
 
     def output(self, invocation_id: str) -> Outcome | None:
         self.describe(invocation_id)
@@ -227,6 +236,15 @@ class FakeEngine:
     async def reject_awakeable(self, awakeable_id: str, message: str, code: int = 500) -> None:
         parse_awakeable_id(awakeable_id)
         self.told.append(("reject", awakeable_id, message, code))
+
+    async def send_signal(self, invocation_id: str, name: str, result: bytes | Failure) -> None:
+        self.describe(invocation_id)
+        self.told.append(("signal", invocation_id, name, result))
+
+    async def complete_promise(
+        self, service: str, key: str, name: str, result: bytes | Failure, *, scope: str | None = None
+    ) -> None:
+        self.told.append(("promise", service, key, name, result, scope))
 
     async def cancel(self, invocation_id: str) -> None:
         self._act("cancel", invocation_id)
