@@ -11,6 +11,7 @@ from typing import Final, cast
 
 from perdure.errors import RetryableError, TerminalError, text_of
 from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.retry_after import retry_after_of
 
 INTERNAL_ERROR: Final = 500
 
@@ -39,6 +40,10 @@ def error_message(error: BaseException) -> pb.ErrorMessage:
         message.code = _code(error.status_code)
         if isinstance(error.retry_after, timedelta):
             message.next_retry_delay = clamp_delay_ms(error.retry_after.total_seconds() * 1000)
+            return message
+    asked = retry_after_of(error)
+    if asked is not None:
+        message.next_retry_delay = clamp_delay_ms(asked.total_seconds() * 1000)
     return message
 
 
