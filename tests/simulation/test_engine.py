@@ -277,13 +277,13 @@ def test_a_stop_lets_attempts_suspend_and_the_next_engine_goes_on(tmp_path: Path
         await asyncio.sleep(1)
         await house.close()
         with pytest.raises(EngineStopping):
-            first.describe(accepted.invocation_id)
+            first.invocations.describe(accepted.invocation_id)
         with pytest.raises(EngineStopping):
             await first.call(Target("Agents", "nap"), b"1")
         with pytest.raises(EngineStopping):
             await nap
         second = await house.open(*agents())
-        assert second.describe(accepted.invocation_id).status == "suspended"
+        assert second.invocations.describe(accepted.invocation_id).status == "suspended"
         assert (await second.attach(accepted.invocation_id)).value == b'"awake"'
         await house.close()
 

@@ -93,7 +93,7 @@ class Engine:
             )
             self.deployments.begin(self._cycle.ask, self._cycle.apply)
             self.schedules = Scheduling(self._ledger, self._cycle.ask, self._clock)
-            self.invocations = Invocations(self._ledger, self._cycle.ask, self._clock)
+            self.invocations = Invocations(self._ledger, self._cycle.ask, self._clock, self._check_open)
             self.objects = Objects(self._ledger, self._cycle.ask)
             if embedded is not None:
                 await self.deployments.register_embedded(embedded)

@@ -12,4 +12,4 @@ from tests.unit.engine.table import Table
 def table(tmp_path: Path) -> Iterator[Table]:
     table = Table(tmp_path / "store")
     yield table
-    table.database.close()
+    table.close()

@@ -3,7 +3,7 @@
 `commit` is the only way from a batch to its effects, so what a test sees of effects is what was on disk first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from perdure.engine.config import EngineConfig
@@ -78,11 +78,19 @@ class Table:
         self.processor = Processor(self.ledger)
         self.processor.recover(now_ms)
         self.requests = 0
+        self.reborn: Table | None = None
 
     def crash(self) -> "Table":
         """What was not committed is gone."""
         self.database.close()
-        return Table(self.folder, self.now_ms)
+        self.reborn = Table(self.folder, self.now_ms)
+        return self.reborn
+
+    def close(self) -> None:
+        """Close the store, whichever table has it by now."""
+        self.database.close()
+        if self.reborn is not None:
+            self.reborn.close()
 
     def apply(self, event: Event) -> None:
         self.processor.apply(event, self.now_ms)
@@ -92,7 +100,14 @@ class Table:
         self.writer.commit(batch.seal())
         self.ledger.committed()
         self.ledger.forget(batch)
-        return batch.effects
+        return [*batch.effects, *self._recovered()]
+
+    def _recovered(self) -> Iterator[StartAttempt]:
+        """What recovery had wait for a slot, and gets it now."""
+        while (number := self.ledger.flow.take(self.now_ms)) is not None:
+            invocation = self.ledger.find_number(number)
+            assert invocation is not None
+            yield StartAttempt(number, invocation.standing)
 
     def submit(
         self,
@@ -125,9 +140,10 @@ class Table:
         return self.run(start)
 
     def run(self, start: StartAttempt) -> Invocation:
-        self.apply(AttemptStarted(start.number, start.attempt))
-        invocation = self.ledger.running(start.number, start.attempt)
-        assert invocation is not None, "the attempt did not take place"
+        self.apply(AttemptStarted(start.number))
+        invocation = self.ledger.find_number(start.number)
+        assert invocation is not None
+        assert invocation.status is Status.RUNNING, "the attempt did not take place"
         return invocation
 
     def say(self, invocation: Invocation, *messages: object, requested_ack: bool = False) -> None:
