@@ -24,9 +24,14 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
     from perdure.sdk.capabilities.runs import RunOptions as RunOptions
     from perdure.sdk.capabilities.runs import run_key as run_key
     from perdure.sdk.client import DurableClient as DurableClient
-    from perdure.sdk.client import DurableClientSendHandle as DurableClientSendHandle
-    from perdure.sdk.client import HttpError as HttpError
+    from perdure.sdk.client import SyncDurableClient as SyncDurableClient
     from perdure.sdk.client import create_client as create_client
+    from perdure.sdk.client import create_sync_client as create_sync_client
+    from perdure.sdk.client_calls import DurableClientSendHandle as DurableClientSendHandle
+    from perdure.sdk.client_errors import HttpError as HttpError
+    from perdure.sdk.client_errors import InvocationFailed as InvocationFailed
+    from perdure.sdk.client_results import NOT_READY as NOT_READY
+    from perdure.sdk.client_results import NotReady as NotReady
     from perdure.sdk.combinators import as_completed as as_completed
     from perdure.sdk.combinators import gather as gather
     from perdure.sdk.combinators import select as select
@@ -72,7 +77,10 @@ _NAMES: dict[str, str] = {
     "errors": "AllFailed RetryableError SdkInternalBaseException TerminalError TimedOut is_internal_exception",
     "sdk.capabilities.promises": "DurablePromise",
     "sdk.capabilities.runs": "RunOptions run_key",
-    "sdk.client": "DurableClient DurableClientSendHandle HttpError create_client",
+    "sdk.client": "DurableClient SyncDurableClient create_client create_sync_client",
+    "sdk.client_calls": "DurableClientSendHandle",
+    "sdk.client_errors": "HttpError InvocationFailed",
+    "sdk.client_results": "NOT_READY NotReady",
     "sdk.combinators": "as_completed gather select wait_completed",
     "sdk.context": (
         "Context ObjectContext ObjectSharedContext Request ScopedContext WorkflowContext WorkflowSharedContext "

@@ -1,203 +1,199 @@
-"""Calling services from outside of handlers, through the ingress."""
+"""Calling services from outside of handlers, through the ingress: an asynchronous client, and a blocking one.
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypedDict, TypeVar, Unpack
-from urllib.parse import quote
+What can be asked is said once, in `client_calls`, `client_results` and `client_completions`; here it is only sent.
+"""
 
-import msgspec
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
 import pyqwest
 
-from perdure.errors import PerdureError
-from perdure.sdk.definition import HandlerDefinition, HandlerFunction, handler_of
-from perdure.sdk.schema import content_type_of
-from perdure.sdk.serde import JsonSerde
+from perdure.sdk import client_calls as calls
+from perdure.sdk import client_completions as completions
+from perdure.sdk import client_results as results
+from perdure.sdk.client_requests import FAULTS, Address, Exchange, Pause, steps
 
-I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
-O = TypeVar("O")  # noqa: E741
-
-
-class HttpError(PerdureError):
-    """The ingress refused the request, or the handler failed: then the status is the terminal error's code."""
-
-    def __init__(self, status_code: int, message: str, body: str) -> None:
-        super().__init__(f"{status_code}: {message}")
-        self.status_code = status_code
-        self.message = message
-        self.body = body
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class DurableClientSendHandle:
-    """What a send gives back. `new` is false where its idempotency or workflow key was seen before."""
+def _awaited(
+    build: Callable[Concatenate[Address, P], Exchange[T]],
+) -> Callable[Concatenate["DurableClient", P], Coroutine[Any, Any, T]]:
+    """A method that makes an exchange, for those who await."""
 
-    invocation_id: str
-    status_code: int
-    new: bool
+    @wraps(build)
+    async def method(client: "DurableClient", *args: P.args, **kwargs: P.kwargs) -> T:
+        return await client.exchange(build(client.address, *args, **kwargs))
 
-
-class CallOptions(TypedDict, total=False):
-    """What may be said with a call. The same idempotency key gives the same invocation, thus the same result."""
-
-    idempotency_key: str | None
-    headers: Mapping[str, str] | None
+    return method
 
 
-class SendOptions(CallOptions, total=False):
-    """What may be said with a send: also, that it is to begin later."""
+def _blocking(
+    build: Callable[Concatenate[Address, P], Exchange[T]],
+) -> Callable[Concatenate["SyncDurableClient", P], T]:
+    """A method that makes an exchange, for those who block."""
 
-    send_delay: timedelta | None
+    @wraps(build)
+    def method(client: "SyncDurableClient", *args: P.args, **kwargs: P.kwargs) -> T:
+        return client.exchange(build(client.address, *args, **kwargs))
 
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    service: str
-    handler: str
-    key: str | None
-
-    @property
-    def path(self) -> str:
-        parts = (self.service, self.key, self.handler)
-        return "/".join(quote(part, safe="") for part in parts if part is not None)
+    return method
 
 
 class DurableClient:
-    """Calls and sends to services; made by `create_client`.
+    """Asks of services and invocations what there is to ask; made by `create_client`.
 
-    A call waits for its result, however long that takes. One whose connection broke can be made again, if it has an
-    idempotency key. All raise `HttpError`, and `OSError` where the ingress cannot be reached.
+    A call waits for its result, however long that takes. What can be repeated without harm is, when the connection
+    breaks or the ingress is busy: all that has an idempotency key, workflows, and what only asks. The rest is sent
+    once. All raise `HttpError`, and `OSError` where the connection breaks for good.
     """
 
-    def __init__(self, http: pyqwest.Client, ingress_url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, http: pyqwest.Client, address: Address) -> None:
         self._http = http
-        self._ingress_url = ingress_url.rstrip("/")
-        self._headers = headers
+        self.address = address
 
-    async def service_call(self, handler: HandlerFunction[I, O], arg: I, **options: Unpack[CallOptions]) -> O:
-        return await self._call(handler, None, arg, options)
+    def scope(self, scope: str) -> "DurableClient":
+        """The same client, within a scope: a part of the identity of what is called, in which limits count."""
+        return DurableClient(self._http, self.address.scoped(scope))
 
-    async def object_call(self, handler: HandlerFunction[I, O], key: str, arg: I, **options: Unpack[CallOptions]) -> O:
-        return await self._call(handler, key, arg, options)
+    async def exchange(self, exchange: Exchange[T]) -> T:
+        """Sends a request, and gives what its answer says."""
+        course = steps(exchange, random.random)
+        try:
+            step = next(course)
+            while True:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    step = course.send(None)
+                    continue
+                try:
+                    answer = await self._http.execute(step.method, step.url, dict(step.headers), step.body)
+                except FAULTS as fault:
+                    step = course.throw(fault)
+                else:
+                    step = course.send(answer)
+        except StopIteration as end:
+            return end.value
 
-    async def workflow_call(
-        self, handler: HandlerFunction[I, O], key: str, arg: I, **options: Unpack[CallOptions]
-    ) -> O:
-        return await self._call(handler, key, arg, options)
+    service_call = _awaited(calls.service_call)
+    object_call = _awaited(calls.object_call)
+    workflow_call = _awaited(calls.workflow_call)
+    generic_call = _awaited(calls.generic_call)
+    service_send = _awaited(calls.service_send)
+    object_send = _awaited(calls.object_send)
+    workflow_send = _awaited(calls.workflow_send)
+    generic_send = _awaited(calls.generic_send)
+    attach = _awaited(results.attach)
+    output = _awaited(results.output)
+    workflow_attach = _awaited(results.workflow_attach)
+    workflow_output = _awaited(results.workflow_output)
+    workflow_lookup = _awaited(results.workflow_lookup)
+    idempotent_attach = _awaited(results.idempotent_attach)
+    idempotent_output = _awaited(results.idempotent_output)
+    idempotent_lookup = _awaited(results.idempotent_lookup)
+    resolve_awakeable = _awaited(completions.resolve_awakeable)
+    reject_awakeable = _awaited(completions.reject_awakeable)
+    resolve_signal = _awaited(completions.resolve_signal)
+    reject_signal = _awaited(completions.reject_signal)
+    resolve_promise = _awaited(completions.resolve_promise)
+    reject_promise = _awaited(completions.reject_promise)
+    cancel = _awaited(completions.cancel)
+    kill = _awaited(completions.kill)
 
-    async def service_send(
-        self, handler: HandlerFunction[I, Any], arg: I, **options: Unpack[SendOptions]
-    ) -> DurableClientSendHandle:
-        return await self._send(handler, None, arg, options)
 
-    async def object_send(
-        self, handler: HandlerFunction[I, Any], key: str, arg: I, **options: Unpack[SendOptions]
-    ) -> DurableClientSendHandle:
-        return await self._send(handler, key, arg, options)
+class SyncDurableClient:
+    """`DurableClient` for code without an event loop: the same methods, which block; made by `create_sync_client`."""
 
-    async def workflow_send(
-        self, handler: HandlerFunction[I, Any], key: str, arg: I, **options: Unpack[SendOptions]
-    ) -> DurableClientSendHandle:
-        return await self._send(handler, key, arg, options)
+    def __init__(self, http: pyqwest.SyncClient, address: Address) -> None:
+        self._http = http
+        self.address = address
 
-    async def generic_call(
-        self, service: str, handler: str, arg: bytes, key: str | None = None, **options: Unpack[CallOptions]
-    ) -> bytes:
-        """Calls by name, bytes to bytes. What is sent is announced as JSON, unless `headers` has a content type."""
-        return (await self._post("call", _Target(service, handler, key), arg, "application/json", options)).content
+    def scope(self, scope: str) -> "SyncDurableClient":
+        """The same client, within a scope: a part of the identity of what is called, in which limits count."""
+        return SyncDurableClient(self._http, self.address.scoped(scope))
 
-    async def generic_send(
-        self, service: str, handler: str, arg: bytes, key: str | None = None, **options: Unpack[SendOptions]
-    ) -> DurableClientSendHandle:
-        """Sends by name; else like `generic_call`."""
-        return _handle(
-            await self._post("send", _Target(service, handler, key), arg, "application/json", options, _delay(options))
-        )
+    def exchange(self, exchange: Exchange[T]) -> T:
+        """Sends a request, and gives what its answer says."""
+        course = steps(exchange, random.random)
+        try:
+            step = next(course)
+            while True:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    step = course.send(None)
+                    continue
+                try:
+                    answer = self._http.execute(step.method, step.url, dict(step.headers), step.body)
+                except FAULTS as fault:
+                    step = course.throw(fault)
+                else:
+                    step = course.send(answer)
+        except StopIteration as end:
+            return end.value
 
-    async def resolve_awakeable(self, awakeable_id: str, value: Any) -> None:
-        """Gives an awakeable its value, as JSON."""
-        headers = {"content-type": "application/json"}
-        await self._request(f"{_awakeable(awakeable_id)}/resolve", JsonSerde[Any]().serialize(value), headers)
-
-    async def reject_awakeable(self, awakeable_id: str, reason: str) -> None:
-        """Fails an awakeable: whoever awaits it gets a terminal error."""
-        headers = {"content-type": "text/plain"}
-        await self._request(f"{_awakeable(awakeable_id)}/reject", reason.encode(), headers)
-
-    async def _call(self, handler: HandlerFunction[I, O], key: str | None, arg: I, options: CallOptions) -> Any:
-        definition = handler_of(handler)
-        response = await self._post("call", *_addressed(definition, key, arg), options)
-        return definition.output_serde.deserialize(response.content)
-
-    async def _send(
-        self, handler: HandlerFunction[I, Any], key: str | None, arg: I, options: SendOptions
-    ) -> DurableClientSendHandle:
-        addressed = _addressed(handler_of(handler), key, arg)
-        return _handle(await self._post("send", *addressed, options, _delay(options)))
-
-    async def _post(
-        self, verb: str, target: _Target, body: bytes, content_type: str | None, options: CallOptions, query: str = ""
-    ) -> pyqwest.FullResponse:
-        headers = {**({"content-type": content_type} if content_type else {}), **(options.get("headers") or {})}
-        idempotency_key = options.get("idempotency_key")
-        if idempotency_key is not None:
-            headers["idempotency-key"] = idempotency_key
-        return await self._request(f"restate/{verb}/{target.path}{query}", body, headers)
-
-    async def _request(self, path: str, body: bytes, headers: Mapping[str, str]) -> pyqwest.FullResponse:
-        response = await self._http.post(f"{self._ingress_url}/{path}", {**self._headers, **headers}, body)
-        if response.status >= 400:
-            raise HttpError(response.status, _message(response), response.text())
-        return response
+    service_call = _blocking(calls.service_call)
+    object_call = _blocking(calls.object_call)
+    workflow_call = _blocking(calls.workflow_call)
+    generic_call = _blocking(calls.generic_call)
+    service_send = _blocking(calls.service_send)
+    object_send = _blocking(calls.object_send)
+    workflow_send = _blocking(calls.workflow_send)
+    generic_send = _blocking(calls.generic_send)
+    attach = _blocking(results.attach)
+    output = _blocking(results.output)
+    workflow_attach = _blocking(results.workflow_attach)
+    workflow_output = _blocking(results.workflow_output)
+    workflow_lookup = _blocking(results.workflow_lookup)
+    idempotent_attach = _blocking(results.idempotent_attach)
+    idempotent_output = _blocking(results.idempotent_output)
+    idempotent_lookup = _blocking(results.idempotent_lookup)
+    resolve_awakeable = _blocking(completions.resolve_awakeable)
+    reject_awakeable = _blocking(completions.reject_awakeable)
+    resolve_signal = _blocking(completions.resolve_signal)
+    reject_signal = _blocking(completions.reject_signal)
+    resolve_promise = _blocking(completions.resolve_promise)
+    reject_promise = _blocking(completions.reject_promise)
+    cancel = _blocking(completions.cancel)
+    kill = _blocking(completions.kill)
 
 
 @asynccontextmanager
 async def create_client(
-    ingress_url: str = "http://localhost:8080", headers: Mapping[str, str] | None = None
+    ingress_url: str = "http://localhost:8080",
+    headers: Mapping[str, str] | None = None,
+    *,
+    admin_url: str | None = None,
 ) -> AsyncGenerator[DurableClient]:
-    """A client of an ingress; `headers` go with each request.
+    """A client of an ingress; `headers` go with each request. `admin_url` is for `cancel` and `kill`.
 
     async with perdure.create_client("http://localhost:8080") as client:
         answer = await client.service_call(router_answer, "I was charged twice")
     """
     async with pyqwest.HTTPTransport(tls_include_system_certs=True) as transport:
-        yield DurableClient(pyqwest.Client(transport), ingress_url, headers or {})
+        yield DurableClient(pyqwest.Client(transport), _address(ingress_url, admin_url, headers))
 
 
-def _addressed(definition: HandlerDefinition, key: str | None, arg: Any) -> tuple[_Target, bytes, str | None]:
-    """Where a call goes, its body, and the body's content type."""
-    target = _Target(definition.service.name, definition.name, key)
-    if not definition.takes_input:
-        return target, b"", None
-    return target, definition.input_serde.serialize(arg), definition.accept or content_type_of(definition.input_serde)
+@contextmanager
+def create_sync_client(
+    ingress_url: str = "http://localhost:8080",
+    headers: Mapping[str, str] | None = None,
+    *,
+    admin_url: str | None = None,
+) -> Generator[SyncDurableClient]:
+    """`create_client` for code without an event loop. It may be shared by threads.
+
+    with perdure.create_sync_client("http://localhost:8080") as client:
+        answer = client.service_call(router_answer, "I was charged twice")
+    """
+    with pyqwest.SyncHTTPTransport(tls_include_system_certs=True) as transport:
+        yield SyncDurableClient(pyqwest.SyncClient(transport), _address(ingress_url, admin_url, headers))
 
 
-def _awakeable(awakeable_id: str) -> str:
-    return f"restate/awakeables/{quote(awakeable_id, safe='')}"
-
-
-def _delay(options: SendOptions) -> str:
-    delay = options.get("send_delay")
-    return f"?delay={delay // timedelta(milliseconds=1)}ms" if delay else ""
-
-
-def _handle(response: pyqwest.FullResponse) -> DurableClientSendHandle:
-    accepted = msgspec.json.decode(response.content, type=_Accepted)
-    return DurableClientSendHandle(accepted.invocationId, response.status, accepted.status == "Accepted")
-
-
-class _Accepted(msgspec.Struct):
-    invocationId: str
-    status: str
-
-
-class _Failure(msgspec.Struct):
-    message: str
-
-
-def _message(response: pyqwest.FullResponse) -> str:
-    try:
-        return msgspec.json.decode(response.content, type=_Failure).message
-    except msgspec.DecodeError:
-        return response.text()
+def _address(ingress_url: str, admin_url: str | None, headers: Mapping[str, str] | None) -> Address:
+    return Address(ingress_url.rstrip("/"), admin_url.rstrip("/") if admin_url else None, headers or {})

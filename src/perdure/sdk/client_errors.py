@@ -1,0 +1,72 @@
+"""What a client raises when it gets no answer to what it asked: the request was refused, or the invocation failed."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import pyqwest
+
+from perdure.errors import PerdureError
+from perdure.sdk.retry_after import delay_asked_for
+
+ERROR_SOURCE_HEADER: Final = "x-restate-error-source"
+INVOCATION_ID_HEADER: Final = "x-restate-id"
+FROM_INGRESS: Final = "ingress"
+FROM_INVOCATION: Final = "invocation"
+
+
+class HttpError(PerdureError):
+    """The request was answered with an error status. If it is an `InvocationFailed`, it was taken; else, refused."""
+
+    def __init__(
+        self,
+        status_code: int,
+        message: str,
+        body: str = "",
+        *,
+        metadata: Mapping[str, str] | None = None,
+        source: str | None = None,
+        invocation_id: str | None = None,
+        retry_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(f"{status_code}: {message}")
+        self.status_code = status_code
+        self.message = message
+        self.body = body
+        self.metadata = dict(metadata or {})
+        """That of the terminal error that the handler raised."""
+        self.source = source
+        """Who says so: `"ingress"`, `"invocation"`, or None where it is not said, as by a proxy."""
+        self.invocation_id = invocation_id
+        self.retry_after = retry_after
+        """When to ask again, where that is said."""
+
+
+class InvocationFailed(HttpError):
+    """The handler failed: the status is its terminal error's code. To ask again gives the same answer."""
+
+
+class _Body(msgspec.Struct):
+    message: str
+    source: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+def http_error(answer: pyqwest.FullResponse) -> HttpError:
+    """The error that an answer is."""
+    try:
+        body = msgspec.json.decode(answer.content, type=_Body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = _Body(answer.text())
+    source = answer.headers.get(ERROR_SOURCE_HEADER) or body.source
+    kind = InvocationFailed if source == FROM_INVOCATION else HttpError
+    return kind(
+        answer.status,
+        body.message,
+        answer.text(),
+        metadata=body.metadata,
+        source=source,
+        invocation_id=answer.headers.get(INVOCATION_ID_HEADER),
+        retry_after=delay_asked_for(answer.headers),
+    )
