@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli import deployments, invocations, schedules, services
+from perdure.cli import deployments, invocations, schedules, services, state
 from perdure.cli.exits import exit_for, tell
 from perdure.cli.invoke import invoke
 from perdure.cli.serve import serve
+from perdure.cli.sql import sql
 from perdure.cli.up import up
 from perdure.errors import PerdureError
 from perdure.version import __version__
@@ -27,7 +28,9 @@ app.command()(invoke)
 app.add_typer(deployments.app, name="deployments")
 app.add_typer(services.app, name="services")
 app.add_typer(invocations.app, name="invocations")
+app.add_typer(state.app, name="state")
 app.add_typer(schedules.app, name="schedules")
+app.command()(sql)
 
 
 @app.command()

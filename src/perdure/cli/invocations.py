@@ -1,45 +1,212 @@
-"""`perdure invocations`: look at one invocation, or act on it."""
+"""`perdure invocations`: find invocations, see why they wait, act on one or many."""
 
-import json
-from typing import Annotated
-from urllib.parse import quote
+import sys
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import quote, urlencode
 
 import typer
 
-from perdure.cli.remote import ADMIN
+from perdure.cli.exits import Exit, tell
+from perdure.cli.journal import journal_tree
+from perdure.cli.query import literal, one_of, rows_of
+from perdure.cli.remote import ADMIN, RequestRefused
+from perdure.cli.selection import select
+from perdure.cli.tables import age, print_fields, print_json, print_table
+from perdure.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Look at an invocation, or cancel, kill or resume it.")
+app = typer.Typer(no_args_is_help=True, help="Find invocations, see why they wait, act on them.")
 
-InvocationId = Annotated[str, typer.Argument(metavar="ID", help="Such as inv_1aB..., the x-restate-id of the call.")]
+STATUSES = ("scheduled", "pending", "ready", "running", "backing-off", "suspended", "paused", "completed")
+_OPEN = [status for status in STATUSES if status != "completed"]
+_TRIED = ["ready", "running", "backing-off", "suspended"]
+_RESTING = ["paused", "backing-off"]
+
+InvocationId: TypeAlias = Annotated[
+    str, typer.Argument(metavar="ID", help="Such as inv_1aB..., the x-restate-id of the call.")
+]
+Targets: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="TARGET...", help="Ids; or Service, Service/handler, Object/key: all of these.")
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Deployment: TypeAlias = Annotated[str | None, typer.Option(help="`latest`, `keep`, or the id of a deployment.")]
+
+
+@app.command("list")
+def list_invocations(
+    service: Annotated[str | None, typer.Option(help="Of this service.")] = None,
+    handler: Annotated[str | None, typer.Option(help="Of this handler.")] = None,
+    key: Annotated[str | None, typer.Option(help="Of this object or workflow.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="In this status; may be given again.")] = None,
+    deployment: Annotated[str | None, typer.Option(help="That began on this deployment.")] = None,
+    all_statuses: Annotated[bool, typer.Option("--all", help="Those that have ended too.")] = False,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="The oldest in front.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="So many at most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List invocations that have not ended, the latest in front, with what each waits for."""
+    for each in status or ():
+        if each not in STATUSES:
+            raise UsageError(f"--status {each}: there is {', '.join(STATUSES)}")
+    said = {
+        "target_service_name": service,
+        "target_handler_name": handler,
+        "target_service_key": key,
+        "pinned_deployment_id": deployment,
+    }
+    where = [f"{column} = {literal(value)}" for column, value in said.items() if value is not None]
+    if status or not all_statuses:
+        where.append(one_of("status", status or _OPEN))
+    rows = rows_of(
+        "select id, target, status, created_at, waiting_reason, completion_failure from sys_invocation"
+        f" where {' and '.join(where) or 'true'}"
+        f" order by created_at {'asc' if oldest_first else 'desc'} limit {limit}"
+    )
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        print("none")
+    else:
+        print_table(
+            ("ID", "TARGET", "STATUS", "BEGAN", "WHY"),
+            [(row["id"], row["target"], row["status"], age(row["created_at"]), _why(row)) for row in rows],
+        )
 
 
 @app.command()
 def get(invocation_id: InvocationId) -> None:
     """Show an invocation as JSON."""
-    view = ADMIN.ask_json("GET", f"/invocations/{quote(invocation_id, safe='')}")
-    print(json.dumps(view, indent=2, ensure_ascii=False))
+    print_json(ADMIN.ask_json("GET", _path(invocation_id)))
 
 
 @app.command()
-def cancel(invocation_id: InvocationId) -> None:
-    """Ask an invocation, and those it calls, to end: their handlers may clean up."""
-    _act("cancel", invocation_id)
-    print(f"asked {invocation_id} to cancel")
+def describe(invocation_id: InvocationId) -> None:
+    """Show all about an invocation: its status, why it waits, what it did, and what failed."""
+    view = ADMIN.ask_json("GET", _path(invocation_id))
+    failure = view.get("last_failure")
+    print_fields(
+        [
+            ("id", view["id"]),
+            ("target", view["target"]),
+            ("status", view["status"]),
+            ("why", view.get("waiting_reason")),
+            ("result", view.get("completion_failure") or view.get("completion_result")),
+            ("began", age(view["created_at"])),
+            ("ended", age(view.get("completed_at"))),
+            ("invoked by", _invoked_by(view)),
+            ("restarted from", view.get("restarted_from")),
+            ("scope", view.get("scope")),
+            ("limit key", view.get("limit_key")),
+            ("priority", view.get("priority")),
+            ("idempotency key", view.get("idempotency_key")),
+            ("deployment", view.get("pinned_deployment_id")),
+            ("failed attempts", view.get("retry_count") or None),
+            ("next attempt", age(view.get("next_retry_at"))),
+            ("last failure", f"[{failure['code']}] {failure['message']}" if failure else None),
+        ]
+    )
+    print()
+    for line in journal_tree(view["id"]):
+        print(line)
 
 
 @app.command()
-def kill(invocation_id: InvocationId) -> None:
-    """End an invocation, and those it calls, at once: no handler is asked."""
-    _act("kill", invocation_id)
-    print(f"killed {invocation_id}")
+def cancel(
+    targets: Targets,
+    then_kill: Annotated[str | None, typer.Option(help="Kill what has not ended after so long, such as 30s.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Ask invocations, and those they call, to end: their handlers may clean up."""
+    _act("cancel", select(targets, _OPEN, "cancel", yes=yes), kill_after=then_kill)
 
 
 @app.command()
-def resume(invocation_id: InvocationId) -> None:
-    """Try a paused, suspended or backing-off invocation now."""
-    _act("resume", invocation_id)
-    print(f"resumed {invocation_id}")
+def kill(targets: Targets, yes: Yes = False) -> None:
+    """End invocations, and those they call, at once: no handler is asked."""
+    _act("kill", select(targets, _OPEN, "kill", yes=yes))
 
 
-def _act(action: str, invocation_id: str) -> None:
-    ADMIN.ask("PATCH", f"/invocations/{quote(invocation_id, safe='')}/{action}")
+@app.command()
+def pause(targets: Targets, yes: Yes = False) -> None:
+    """Make no more attempts until they are resumed."""
+    _act("pause", select(targets, _TRIED, "pause", yes=yes))
+
+
+@app.command()
+def resume(targets: Targets, deployment: Deployment = None, yes: Yes = False) -> None:
+    """Try paused, suspended or backing-off invocations now; of many, those that are paused or back off."""
+    _act("resume", select(targets, _RESTING, "resume", yes=yes), deployment=deployment)
+
+
+@app.command("restart-as-new")
+def restart_as_new(
+    targets: Targets,
+    from_entry: Annotated[
+        int | None, typer.Option("--from", min=0, help="Take over the journal up to this entry; else the input alone.")
+    ] = None,
+    deployment: Deployment = None,
+    yes: Yes = False,
+) -> None:
+    """Run what has ended again, as new invocations with the same input."""
+    ids = select(targets, ["completed"], "restart", yes=yes)
+    _act("restart-as-new", ids, **{"from": from_entry, "deployment": deployment})
+
+
+@app.command()
+def purge(targets: Targets, yes: Yes = False) -> None:
+    """Forget what has ended, with its result."""
+    _act("purge", select(targets, ["completed"], "purge", yes=yes))
+
+
+@app.command("purge-journal")
+def purge_journal(targets: Targets, yes: Yes = False) -> None:
+    """Forget the journals of what has ended; the results are kept."""
+    _act("purge-journal", select(targets, ["completed"], "purge-journal", yes=yes))
+
+
+_DONE = {
+    "cancel": "asked {id} to cancel",
+    "kill": "killed {id}",
+    "pause": "paused {id}",
+    "resume": "resumed {id}",
+    "purge": "purged {id}",
+    "purge-journal": "purged the journal of {id}",
+}
+
+
+def _act(action: str, ids: list[str], **query: str | int | None) -> None:
+    """Does it to each; one that is refused does not keep the others from it."""
+    asked = urlencode({name: value for name, value in query.items() if value is not None})
+    refused = 0
+    for id in ids:
+        try:
+            answer: Any = ADMIN.ask_json("PATCH", f"{_path(id)}/{action}{f'?{asked}' if asked else ''}")
+        except RequestRefused as error:
+            tell(error)
+            refused += 1
+            continue
+        print(_said(action, id, answer or {}))
+    if len(ids) > 1 and refused:
+        print(f"perdure: {refused} of {len(ids)} refused", file=sys.stderr)
+    if refused:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _said(action: str, id: str, answer: dict[str, Any]) -> str:
+    if action == "restart-as-new":
+        return f"restarted {id} as {answer['new_invocation_id']}"
+    done = f"cancelled {id}" if action == "cancel" and answer.get("done") else _DONE[action].format(id=id)
+    return done + (f": {answer['note']}" if answer.get("note") else "")
+
+
+def _why(row: dict[str, Any]) -> str | None:
+    return row.get("waiting_reason") or row.get("completion_failure")
+
+
+def _invoked_by(view: dict[str, Any]) -> str:
+    by = view.get("invoked_by_target") or view.get("schedule_id") or ""
+    return " ".join(part for part in (view.get("invoked_by", "ingress"), by, view.get("invoked_by_id")) if part)
+
+
+def _path(invocation_id: str) -> str:
+    return f"/invocations/{quote(invocation_id, safe='')}"

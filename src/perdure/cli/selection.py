@@ -1,0 +1,62 @@
+"""Which invocations a command means: ids, or a service, a handler or an object's key, after a look at what they are."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from perdure.cli.exits import Exit
+from perdure.cli.query import literal, one_of, rows_of
+from perdure.errors import UsageError
+
+MOST = 1_000
+_SHOWN = 10
+
+
+def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool) -> list[str]:
+    """The ids; where they were not given one by one, after they were shown and a person agreed.
+
+    Raises:
+        UsageError: nothing is like that, or nobody is there to be asked.
+    """
+    ids = [target for target in targets if target.startswith("inv_")]
+    filters = [target for target in targets if not target.startswith("inv_")]
+    if not filters:
+        return ids
+    where = " or ".join(f"({condition(target)})" for target in filters)
+    found = rows_of(
+        f"select id, target, status from sys_invocation where ({where}) and {one_of('status', statuses)}"
+        f" order by created_at limit {MOST}"
+    )
+    if not found and not ids:
+        raise UsageError(f"nothing to {verb}: no invocation of {', '.join(filters)} is {' or '.join(statuses)}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody is here to be asked: add --yes")
+        for row in found[:_SHOWN]:
+            print(f"{row['id']}  {row['target']}  {row['status']}")
+        if len(found) > _SHOWN:
+            print(f"and {len(found) - _SHOWN} more")
+        if not typer.confirm(f"{verb} {len(ids) + len(found)}?"):
+            raise typer.Exit(Exit.FAILED)
+    if len(found) == MOST:
+        print(f"the first {MOST}; again for more", file=sys.stderr)
+    return [*ids, *(row["id"] for row in found)]
+
+
+def condition(target: str) -> str:
+    """In SQL: `Service`, `Service/handler`, `Object/key` or `Object/key/handler`."""
+    service, *rest = target.split("/")
+    said = [f"target_service_name = {literal(service)}"]
+    match rest:
+        case []:
+            pass
+        case [name]:
+            said.append(f"(target_handler_name = {literal(name)} or target_service_key = {literal(name)})")
+        case [key, handler]:
+            said += [f"target_service_key = {literal(key)}", f"target_handler_name = {literal(handler)}"]
+        case _:
+            raise UsageError(
+                f"{target!r} is neither an id nor Service, Service/handler, Object/key, Object/key/handler"
+            )
+    return " and ".join(said)

@@ -1,0 +1,29 @@
+"""`perdure sql`: any question to the engine's tables."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from perdure.cli.query import rows_of
+from perdure.cli.tables import print_json, print_table
+
+
+def sql(
+    query: Annotated[str, typer.Argument(help="Such as: select id, waiting_reason from sys_invocation limit 10")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Ask the engine's tables with SQL, in the dialect of Postgres."""
+    rows = rows_of(query)
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        print("no rows")
+    else:
+        titles = list(rows[0])
+        print_table(titles, [[_cell(row.get(title)) for title in titles] for row in rows])
+
+
+def _cell(value: object) -> object:
+    """Nested values as the JSON that they are."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list | bool) else value
