@@ -2,6 +2,8 @@
 
 import logging
 
+from msgspec.structs import replace
+
 from perdure.engine.effects import StopAttempt
 from perdure.engine.events import AttemptFailed, AttemptInterrupted, AttemptStarted
 from perdure.engine.invocation import Invocation, LastFailure, Status, Step
@@ -17,11 +19,12 @@ JOURNAL_MISMATCH = 570
 
 
 def on_started(ledger: Ledger, event: AttemptStarted) -> None:
-    """The attempt has a slot. It takes place only if the invocation is still ready for it."""
+    """An attempt has its slots. It takes place only if the invocation is still ready for it."""
     invocation = ledger.find_number(event.number)
-    if invocation is None or invocation.status is not Status.READY or invocation.attempt not in (0, event.attempt):
+    if invocation is None or invocation.status is not Status.READY:
         return
-    invocation.attempt = event.attempt
+    ledger.last_attempt += 1
+    invocation.attempt = ledger.last_attempt
     invocation.advance(Step.STARTED, ledger.now_ms)
     if invocation.running_at_ms is None:
         invocation.running_at_ms = ledger.now_ms
@@ -37,6 +40,8 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
     invocation = ledger.running(event.number, event.attempt)
     if invocation is None:
         return
+    if event.code == JOURNAL_MISMATCH:
+        event = replace(event, message=f"{event.message}\n{_way_on(ledger, invocation)}")
     invocation.attempt = 0
     invocation.failures += 1
     invocation.last_failure = LastFailure(
@@ -70,6 +75,18 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
         _try_again(ledger, invocation, event)
     invocation.forget_replay()
     _log(ledger, invocation, event)
+
+
+def _way_on(ledger: Ledger, invocation: Invocation) -> str:
+    """How an invocation whose journal no longer fits its code goes on with code that does."""
+    deployment = ledger.registry.deployments.get(DeploymentId(invocation.deployment_id or ""))
+    resume = f"perdure invocations resume {invocation.id}"
+    if deployment is not None and deployment.is_embedded:
+        return f"It is paused. With the code mended, start the engine again, then `{resume}`."
+    return (
+        f"It is paused. Register the mended code at a new address, then `{resume} --deployment latest` "
+        "(or the id of a deployment)."
+    )
 
 
 def _log(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> None:

@@ -24,7 +24,7 @@ from perdure.transport.connection import Transport
 logger = logging.getLogger(__name__)
 
 _SILENCE_CHECK_S = 0.25
-_TIMER_CHECK_S = 60.0
+TIMER_CHECK_S = 60.0  # the longest wait for a timer: the wall clock may be set meanwhile
 _LINGER_S = 0.01  # how long rows that nobody waits for may wait for more: a commit costs a sync of the disk
 
 
@@ -40,7 +40,9 @@ class Cycle:
         transport_of: Callable[[DeploymentId], Transport],
         after_commit: Callable[[], None],
         clock: Callable[[], int],
+        timer_check_s: float = TIMER_CHECK_S,
     ) -> None:
+        self._timer_check_s = timer_check_s
         self._loop = asyncio.get_running_loop()
         self._ledger = ledger
         self._committer = committer
@@ -157,6 +159,7 @@ class Cycle:
             self._ledger.forget(batch)
             self._invoker.after_commit()
             self._after_commit()
+            self._arm_timer()
         except Exception as caught:  # noqa: BLE001 - as in apply
             self._fail(caught)
             return
@@ -214,6 +217,13 @@ class Cycle:
             waited_for = {self._became_quiet, self.failed}
             await asyncio.wait(waited_for, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing goes on and nothing is due, ever: only somebody outside can make anything happen."""
+        ledger = self._ledger
+        due = (ledger.timers.next_due_ms(), ledger.schedules.next_due_ms(), ledger.flow.next_due_ms())
+        return self._is_quiet() and not any(due_ms is not None for due_ms in due)
+
     def _is_quiet(self) -> bool:
         return not (self._invoker.running or self._ledger.batch or self._ledger.committing)
 
@@ -228,12 +238,17 @@ class Cycle:
             self._timer_due_ms = due_ms
             # Not at once even if it is due: what else waits for the loop gets its turn between two rounds of timers.
             # Nor late: the wall clock may be set, or stand still while a laptop sleeps, and the loop's does not follow.
-            delay_s = min(max(1, due_ms - self._clock()) / 1000, _TIMER_CHECK_S)
+            delay_s = min(max(1, due_ms - self._clock()) / 1000, self._timer_check_s)
             self._timer = self._loop.call_later(delay_s, self._on_timer)
 
     def _next_due_ms(self) -> int | None:
         ledger = self._ledger
-        due = (ledger.timers.next_due_ms(), ledger.schedules.next_due_ms(), ledger.next_expiry_ms)
+        due = (
+            ledger.timers.next_due_ms(),
+            ledger.schedules.next_due_ms(),
+            ledger.next_expiry_ms,
+            ledger.flow.next_due_ms(),
+        )
         return min((due_ms for due_ms in due if due_ms is not None), default=None)
 
     def _disarm_timer(self) -> None:
@@ -246,6 +261,15 @@ class Cycle:
         self._timer = None
         self._timer_due_ms = None
         self.apply(TimersDue())
+        if self.failed.done():
+            return
+        try:
+            self._invoker.give_slots()  # a rate may let more begin by now
+            self._arm_timer()
+        except Exception as error:  # noqa: BLE001 - as in apply
+            self._fail(error)
+            return
+        self._watch_for_silence()
 
     def _watch_for_silence(self) -> None:
         """While attempts run, look after the silent ones; an idle engine does not wake up."""

@@ -5,6 +5,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from perdure.engine.events import Accepted, Done, Outcome
+from perdure.engine.flow.lanes import Place
 from perdure.errors import PerdureError
 from perdure.protocol.messages import Envelope
 
@@ -13,10 +14,10 @@ Answer: TypeAlias = Accepted | Outcome | Done | None
 
 
 class StartAttempt(Struct, frozen=True):
-    """Run the invocation as soon as a slot is free: Start, then the journal as it is committed by then."""
+    """Run the invocation as soon as its limits have a slot for it: Start, then the journal as it is by then."""
 
     number: int
-    attempt: int
+    place: Place
 
 
 class Notify(Struct, frozen=True):
@@ -29,10 +30,12 @@ class Notify(Struct, frozen=True):
 
 
 class StopAttempt(Struct, frozen=True):
-    """Drop the attempt's connection: its invocation went on without it."""
+    """Drop the attempt's connection, or where `place` is given, no longer wait for a slot there: the invocation went
+    on without it."""
 
     number: int
     attempt: int
+    place: Place | None = None
 
 
 class Respond(Struct, frozen=True):

@@ -89,10 +89,9 @@ class MessageReceived(Struct, frozen=True):
 
 
 class AttemptStarted(Struct, frozen=True):
-    """An attempt has a slot; its Start message goes out."""
+    """An invocation has its slots; the Start message of its next attempt goes out."""
 
     number: int
-    attempt: int
 
 
 class AttemptFailed(Struct, frozen=True):

@@ -5,7 +5,6 @@ that it raises, goes to whoever asked.
 """
 
 from perdure.engine.cancelling import CANCELLED, cancel
-from perdure.engine.effects import StopAttempt
 from perdure.engine.events import (
     Accepted,
     CancelRequested,
@@ -63,9 +62,7 @@ def on_pause(ledger: Ledger, event: PauseRequested) -> Done:
         return Done(False)
     if invocation.status not in _PAUSABLE:
         raise Conflict(f"{invocation.id} is {invocation.status}: what has not begun cannot pause, only be cancelled")
-    if invocation.attempt:
-        ledger.batch.effects.append(StopAttempt(invocation.number, invocation.attempt))
-    invocation.attempt = 0
+    ledger.stop(invocation)
     invocation.awaiting = None
     invocation.retry_at_ms = None
     invocation.advance(Step.HELD, ledger.now_ms)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from perdure.engine.events import Target
+from perdure.engine.flow.lanes import Lane, Place
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.discovery import HandlerType, ServiceType
 from perdure.protocol.ids import InvocationId
@@ -150,6 +151,13 @@ class Invocation:
     def object_key(self) -> tuple[str, str, str]:
         """Scope, service and key: what an exclusive handler needs for itself, and what state belongs to."""
         return self.target.scope or "", self.target.service, self.target.key or ""
+
+    @property
+    def standing(self) -> Place:
+        """Where it waits for a slot while it is ready: the same from then until it starts."""
+        target = self.target
+        lane = Lane(target.service, target.handler, self.deployment_id or "", target.scope or "", self.limit_key or "")
+        return Place(lane, self.priority, self.running_at_ms is not None)
 
     def advance(self, step: Step, now_ms: int) -> None:
         """Take a step of the lifecycle; one that the table lacks is a bug of ours."""

@@ -1,21 +1,20 @@
-"""The invoker: gives attempts their slots, opens their connections, and passes on what is said.
+"""The invoker: opens connections for the attempts to which the scheduler gives slots, and passes on what is said.
 
-At most `attempts_max` run at once. When more are ready, those that only wait (they say so from protocol version 7
-on) are asked to suspend, longest waiting first, so that agents which call each other never fill all slots in vain.
+Attempts that only wait (they say so from protocol version 7 on) are asked to suspend when others need a slot that they
+hold, longest waiting first, so that agents which call each other never fill all slots of a limit in vain.
 """
 
-from collections import deque
 from collections.abc import Callable
 
 from perdure.engine.config import EngineConfig
 from perdure.engine.effects import Notify, StartAttempt, StopAttempt
 from perdure.engine.events import AttemptFailed, AttemptInterrupted, AttemptStarted, Event
-from perdure.engine.invocation import Invocation
+from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.registry import ResolvedHandler
 from perdure.engine.replay import learn_journal
 from perdure.engine.running import RunningAttempt
-from perdure.errors import PerdureError, UnknownTarget
+from perdure.errors import DeploymentGone, PerdureError, UnknownTarget
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import DeploymentId, parse_invocation_id, random_seed
 from perdure.protocol.messages import Envelope, MessageType
@@ -48,9 +47,8 @@ class Invoker:
         self._monotonic = monotonic
         self._running: dict[int, RunningAttempt] = {}
         self._draining: dict[RunningAttempt, None] = {}
-        self._awaiting: dict[int, None] = {}
-        self._ready: deque[StartAttempt] = deque()
-        self._uncommitted: list[StartAttempt] = []
+        self._flow = ledger.flow
+        self._uncommitted: dict[int, None] = {}
         self._stopping = False
 
     @property
@@ -65,37 +63,44 @@ class Invoker:
     # ---- effects ----
 
     def start(self, effect: StartAttempt) -> None:
-        """Make an attempt, now or when a slot is free."""
-        if self._stopping:
-            return
-        if len(self._running) < self._config.attempts_max and not self._ready:
-            self._open(effect)
-        else:
-            self._ready.append(effect)
-            self._reclaim()
+        """Make an attempt, now or when all its limits have a slot free."""
+        if not self._stopping and self._flow.offer(effect.number, effect.place, self._clock()):
+            self._open(effect.number)
 
     def notify(self, effect: Notify) -> None:
         """Tell a running attempt of an entry, unless its replay held it."""
         attempt = self._running.get(effect.number)
         if attempt is not None and attempt.attempt == effect.attempt and effect.index >= attempt.entries:
-            self._awaiting.pop(effect.number, None)
+            self._flow.works(effect.number)
             attempt.send(effect.envelope)
 
     def stop(self, effect: StopAttempt) -> None:
         attempt = self._running.get(effect.number)
         if attempt is not None and attempt.attempt == effect.attempt:
             attempt.drop()
+        elif effect.number in self._uncommitted:
+            del self._uncommitted[effect.number]
+            self._flow.release(effect.number)
+        elif effect.place is not None:
+            self._flow.withdraw(effect.number, effect.place)
 
     def after_commit(self) -> None:
-        """Give free slots to what waits for one, or waited for its last entries to be on disk.
+        """Start what had its slots and waited for its last entries to be on disk; then give the free slots."""
+        waiting, self._uncommitted = self._uncommitted, {}
+        for number in waiting:
+            self._open(number)
+        self.give_slots()
 
-        Here, and not when an attempt ends: that is told by a transport, which must not meet an error of the store.
+    def give_slots(self) -> None:
+        """Start what waits and can; then ask what only waits to make room for what could.
+
+        Not when an attempt ends: that is told by a transport, which must not meet an error of the store.
         """
-        waiting, self._uncommitted = self._uncommitted, []
-        for effect in waiting:
-            self.start(effect)
-        while self._ready and len(self._running) < self._config.attempts_max:
-            self._open(self._ready.popleft())
+        if self._stopping:
+            return
+        while (number := self._flow.take(self._clock())) is not None:
+            self._open(number)
+        self._reclaim()
 
     # ---- time ----
 
@@ -111,7 +116,7 @@ class Invoker:
     def suspend_all(self) -> None:
         """The engine stops: start nothing more, and ask what runs to suspend."""
         self._stopping = True
-        self._ready.clear()
+        self._uncommitted.clear()
         for attempt in list(self._running.values()):
             attempt.half_close()
 
@@ -123,24 +128,27 @@ class Invoker:
 
     # ---- attempts ----
 
-    def _open(self, effect: StartAttempt) -> None:
-        if self._ledger.is_uncommitted(effect.number):
-            self._uncommitted.append(effect)
+    def _open(self, number: int) -> None:
+        """Begin the attempt of an invocation that has its slots."""
+        if self._ledger.is_uncommitted(number):
+            self._uncommitted[number] = None
             return
-        self._apply(AttemptStarted(effect.number, effect.attempt))
-        invocation = self._ledger.running(effect.number, effect.attempt)
-        if invocation is None:
+        self._apply(AttemptStarted(number))
+        invocation = self._ledger.find_number(number)
+        if invocation is None or invocation.status is not Status.RUNNING:
+            self._flow.release(number)
             return
         try:
             resolved = self._resolve(invocation)
             transport = self._transport_of(resolved.deployment.id)
         except PerdureError as error:
-            self._apply(AttemptFailed(effect.number, effect.attempt, NO_DEPLOYMENT, str(error)))
+            self._flow.release(number)
+            self._apply(AttemptFailed(number, invocation.attempt, NO_DEPLOYMENT, str(error)))
             return
         journal = self._journal(invocation)
         attempt = RunningAttempt(
-            effect.number,
-            effect.attempt,
+            number,
+            invocation.attempt,
             len(journal),
             resolved.options,
             apply=self._apply,
@@ -149,7 +157,7 @@ class Invoker:
             on_closed=self._on_closed,
             monotonic=self._monotonic,
         )
-        self._running[effect.number] = attempt
+        self._running[number] = attempt
         target = invocation.target
         sender = attempt.sender = transport.open(
             InvokeRequest(target.service, target.handler, invocation.protocol_version, invocation.id, target.key),
@@ -165,6 +173,8 @@ class Invoker:
         target = invocation.target
         if invocation.deployment_id is None:
             raise UnknownTarget(f"{target.service}/{target.handler}", self._ledger.registry.targets())
+        if invocation.deployment_id not in self._ledger.registry.deployments:
+            raise DeploymentGone(invocation.deployment_id, invocation.id)
         return self._ledger.registry.resolve_pinned(
             DeploymentId(invocation.deployment_id), target.service, target.handler
         )
@@ -208,10 +218,8 @@ class Invoker:
         return start
 
     def _on_awaiting(self, attempt: RunningAttempt) -> None:
-        if self._ready:
-            attempt.half_close()
-        else:
-            self._awaiting[attempt.number] = None
+        self._flow.idles(attempt.number)
+        self._reclaim()
 
     def _on_closed(self, attempt: RunningAttempt) -> None:
         self._draining.pop(attempt, None)
@@ -220,10 +228,10 @@ class Invoker:
         if self._running.get(attempt.number) is attempt:
             del self._running[attempt.number]
             self._draining[attempt] = None
-        self._awaiting.pop(attempt.number, None)
+            self._flow.release(attempt.number)
 
     def _reclaim(self) -> None:
-        """Ask as many of those that only wait to suspend as there are attempts without a slot."""
-        for number in list(self._awaiting)[: len(self._ready)]:
-            del self._awaiting[number]
-            self._running[number].half_close()
+        """Ask those that only wait to suspend, as far as others need what they hold."""
+        for number in self._flow.reclaim():
+            if (attempt := self._running.get(number)) is not None:
+                attempt.half_close()

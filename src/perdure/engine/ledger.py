@@ -21,6 +21,8 @@ from perdure.engine.batch import Batch, Promise, PromiseKey
 from perdure.engine.config import EngineConfig
 from perdure.engine.effects import Notify, Respond, StartAttempt, StopAttempt
 from perdure.engine.events import Failure, Outcome, Target
+from perdure.engine.flow.rules import RULE, RuleBook
+from perdure.engine.flow.scheduler import Scheduler
 from perdure.engine.invocation import Invocation, Status, Step, Waiter, signal_key
 from perdure.engine.keys import Key, Keys
 from perdure.engine.mutation import Mutation
@@ -74,6 +76,8 @@ class Ledger:
         self.keys = Keys(reader.queue)
         self.timers = Timers(self._timers_after)
         self.schedules = Schedules(reader.settings(DEFINITION), reader.settings(PROGRESS))
+        self.flow = Scheduler(config.attempts_max, config.backlog_max, RuleBook.decode(reader.settings(RULE)))
+        self.pending = reader.pending()
         self.next_expiry_ms = reader.next_expiry(-1)
         self._last_number = reader.last_number()
         self._last_place = reader.last_place()
@@ -178,20 +182,33 @@ class Ledger:
                 invocation.place = self._last_place
                 invocation.inboxed_at_ms = self.now_ms
                 invocation.advance(Step.QUEUED, self.now_ms)
+                self.pending += 1
                 self.touch(invocation)
                 return
         self.make_ready(invocation, Step.FELL_DUE)
 
     def make_ready(self, invocation: Invocation, step: Step) -> None:
         """The invocation is to run as soon as there is a slot; its first time, it is pinned to a deployment."""
+        if invocation.status is Status.PENDING:
+            self.pending -= 1
         invocation.advance(step, self.now_ms)
         invocation.awaiting = None
         invocation.retry_at_ms = None
+        invocation.attempt = 0
         self.pin(invocation)
-        self.last_attempt += 1
-        invocation.attempt = self.last_attempt
         self.touch(invocation)
-        self.batch.effects.append(StartAttempt(invocation.number, invocation.attempt))
+        standing = invocation.standing
+        if not standing.begun:
+            self.flow.announce(standing.lane)
+        self.batch.effects.append(StartAttempt(invocation.number, standing))
+
+    def stop(self, invocation: Invocation) -> None:
+        """The attempt at hand goes no further; one that waits for a slot does so no longer."""
+        if invocation.status is Status.READY:
+            self.batch.effects.append(StopAttempt(invocation.number, 0, invocation.standing))
+        elif invocation.attempt:
+            self.batch.effects.append(StopAttempt(invocation.number, invocation.attempt))
+        invocation.attempt = 0
 
     def pin(self, invocation: Invocation) -> None:
         """Choose deployment and version, once; left open while no deployment serves the target."""
@@ -255,15 +272,15 @@ class Ledger:
     def complete(self, invocation: Invocation, output: pb.OutputCommandMessage) -> None:
         """End the invocation: its callers get the outcome, its key goes to the next."""
         at_its_key = invocation.exclusive and invocation.status is not Status.SCHEDULED
+        if invocation.status is Status.PENDING:
+            self.pending -= 1
+        self.stop(invocation)
         invocation.advance(Step.ENDED, self.now_ms)
         invocation.completed_at_ms = self.now_ms
         invocation.expires_at_ms = self.now_ms + invocation.journal_retention_ms
         self.expires(invocation.expires_at_ms)
         invocation.output = output
         invocation.awaiting = None
-        if invocation.attempt:
-            self.batch.effects.append(StopAttempt(invocation.number, invocation.attempt))
-        invocation.attempt = 0
         waiters, invocation.waiters = invocation.waiters, []
         self.touch(invocation)
         for waiter in waiters:

@@ -5,7 +5,7 @@ from typing import TypeVar, assert_never
 
 from perdure.engine import attempts, firing, interventions, operations, retention
 from perdure.engine.commands import MESSAGES, CommandRejected, promises
-from perdure.engine.effects import Answer, Respond, StartAttempt
+from perdure.engine.effects import Answer, Respond
 from perdure.engine.events import (
     AttachRequested,
     AttemptFailed,
@@ -52,9 +52,8 @@ class Processor:
         """Start again what was running, or about to run, when the last engine on this store ended."""
         ledger = self.ledger
         ledger.now_ms = now_ms
-        for number in ledger.reader.ready():
-            ledger.last_attempt += 1
-            ledger.batch.effects.append(StartAttempt(number, ledger.last_attempt))
+        for number, place in ledger.reader.ready():
+            ledger.flow.queue(number, place)
 
     def apply(self, event: Event, now_ms: int) -> None:
         """Take in one event.

@@ -6,7 +6,7 @@ rules that match the same thing, the one that spells out most holds alone, the e
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from functools import cache
 from itertools import product
@@ -18,6 +18,8 @@ from msgspec import Struct
 from perdure.engine.flow.lanes import Lane
 from perdure.errors import Conflict, UsageError
 
+RULE = "rule"
+"""The kind of settings as which rules are stored."""
 ANY = "*"
 PATTERNS = "`scope`, `scope/key`, `scope/key/key`, `service:Name`, `handler:Service/name` or `deployment:dp_...`"
 _SCOPE_LEVEL = re.compile(r"[a-zA-Z0-9_.-]{1,36}|\*")
@@ -136,6 +138,11 @@ class RuleBook:
         self._active: dict[tuple[Level, tuple[str, ...]], Rule] = {
             parse_pattern(rule.pattern): rule for rule in self._rules.values() if not rule.disabled
         }
+
+    @staticmethod
+    def decode(stored: Mapping[str, bytes]) -> "RuleBook":
+        """The book of the rules in the store."""
+        return RuleBook(map(Rule.decode, stored.values()))
 
     def __bool__(self) -> bool:
         """Whether any rule holds."""

@@ -112,18 +112,23 @@ class Scheduler:
         if not self._engine.waiting and used_up(way, begun=begun) is None:
             self._start(number, lane, way, now_ms, begun=begun)
             return True
+        self.queue(number, place)
+        return False
+
+    def queue(self, number: int, place: Place) -> None:
+        """An invocation waits until `take` gives it, be there slots or not."""
+        lane, priority, begun = place
         line = self._tree.line(lane)
         if line is None:
-            line = Line(lane, way)
+            line = Line(lane, self._way(lane))
             self._tree.grow(line)
         line.add(number, priority, begun=begun)
-        for budget in way:
+        for budget in line.way:
             budget.waiting += 1
             budget.fresh += not begun
             if budget.idle and budget.full:
                 self._tree.wanted[budget] = None
         self._tree.changed(line)
-        return False
 
     def withdraw(self, number: int, place: Place) -> bool:
         """An invocation wants no slot any more: whether it waited for one."""

@@ -1,12 +1,14 @@
 """Answers the engine's questions from what is committed. Each is a look-up by key: none walks over what exists."""
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import json
 
 from perdure.engine.batch import Promise, PromiseKey
 from perdure.engine.events import Target
+from perdure.engine.flow.lanes import Lane, Place
 from perdure.engine.invocation import Invocation, LastFailure, Status, Waiter
 from perdure.engine.keys import Key, Queue
 from perdure.engine.store.database import Connection
@@ -53,14 +55,21 @@ class Reader:
         row = self._execute(query).fetchone()
         return row[0] if row is not None else 0
 
-    def ready(self) -> list[int]:
+    def pending(self) -> int:
+        """How many invocations wait for their key."""
+        query = f"select count(*) from invocation indexed by invocation_keyed where {_KEYED} and status = 'pending'"
+        row = self._execute(query).fetchone()
+        return row[0] if row is not None else 0
+
+    def ready(self) -> Iterator[tuple[int, Place]]:
         """All invocations that were running or about to, in order of arrival: what recovery starts again."""
-        return [
-            number
-            for (number,) in self._execute(
-                "select number from invocation indexed by invocation_ready where status = 'ready' order by number"
-            )
-        ]
+        rows = self._execute(
+            "select number, service, handler, deployment_id, scope, limit_key, priority, running_at is not null"
+            " from invocation indexed by invocation_ready where status = 'ready' order by number"
+        )
+        for number, service, handler, deployment, scope, limit_key, priority, begun in rows:
+            lane = Lane(service, handler, deployment or "", scope or "", limit_key or "")
+            yield number, Place(lane, priority, bool(begun))
 
     def journal(self, number: int) -> list[Envelope]:
         """The whole journal, in order."""
