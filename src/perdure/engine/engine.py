@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from perdure.engine.committer import Committer, ThreadCommitter
 from perdure.engine.config import EngineConfig
 from perdure.engine.control import Invocations, checked_id
-from perdure.engine.cycle import Cycle
+from perdure.engine.cycle import TIMER_CHECK_S, Cycle
 from perdure.engine.deployment import Deployment
 from perdure.engine.deployments import Deployments
 from perdure.engine.effects import Answer
@@ -23,6 +23,7 @@ from perdure.engine.events import (
 )
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger, outcome_of
+from perdure.engine.introspection import Introspection
 from perdure.engine.leftovers import Leftovers
 from perdure.engine.objects import Objects
 from perdure.engine.reasons import Reasons
@@ -56,7 +57,9 @@ class Engine:
         *,
         clock: Callable[[], int] = wall_clock_ms,
         committer: Callable[[Writer, asyncio.AbstractEventLoop], Committer] = ThreadCommitter,
+        timer_check_s: float = TIMER_CHECK_S,
     ) -> None:
+        self._timer_check_s = timer_check_s
         self.config = config or EngineConfig()
         self.registry = Registry(self.config.handler_defaults)
         self._clock = clock
@@ -90,11 +93,13 @@ class Engine:
                 transport_of=self.deployments.transport_of,
                 after_commit=self.deployments.after_commit,
                 clock=self._clock,
+                timer_check_s=self._timer_check_s,
             )
             self.deployments.begin(self._cycle.ask, self._cycle.apply)
             self.schedules = Scheduling(self._ledger, self._cycle.ask, self._clock)
             self.invocations = Invocations(self._ledger, self._cycle.ask, self._clock, self._check_open)
             self.objects = Objects(self._ledger, self._cycle.ask)
+            self.introspection = Introspection(self._ledger, reasons, self._database.path)
             if embedded is not None:
                 await self.deployments.register_embedded(embedded)
         except BaseException:

@@ -17,6 +17,7 @@ from perdure.engine.engine import Engine
 from perdure.errors import PortUnavailable
 from perdure.server.admin.app import admin_app
 from perdure.server.ingress import Ingress
+from perdure.server.query.queries import Queries, QueryLimits
 from perdure.server.sockets import bind, url_of
 
 _CLOSING_S = 1.0  # for answers of 503 to be written to those who still wait when the grace is over
@@ -29,6 +30,7 @@ class ServerConfig:
     host: str = "127.0.0.1"
     ingress_port: int = 8080
     admin_port: int = 9070
+    queries: QueryLimits = QueryLimits()
 
 
 class HttpServer:
@@ -40,6 +42,7 @@ class HttpServer:
         self._bound: list[socket.socket] = []
         self._servers: list[_Server] = []
         self._serving: list[asyncio.Task[None]] = []
+        self._queries: Queries | None = None
         self.ingress_url = ""
         """Known once bound, as is `admin_url`."""
         self.admin_url = ""
@@ -65,10 +68,9 @@ class HttpServer:
         if not self._bound:
             self.bind()
         ingress_socket, admin_socket = self._bound
-        self._servers = [
-            _Server(Ingress(self._engine), ingress_socket),
-            _Server(admin_app(self._engine, ingress_url=self.ingress_url), admin_socket),
-        ]
+        admin = admin_app(self._engine, ingress_url=self.ingress_url, query_limits=self._config.queries)
+        self._queries = admin.state.queries
+        self._servers = [_Server(Ingress(self._engine), ingress_socket), _Server(admin, admin_socket)]
         self._bound = []  # they are closed by their servers from here on
         self._serving = [asyncio.create_task(server.serve()) for server in self._servers]
         for server in self._servers:
@@ -93,6 +95,8 @@ class HttpServer:
                 server.force_exit = True
         await asyncio.gather(*self._serving)
         self._serving.clear()
+        if self._queries is not None:
+            await self._queries.close()
 
 
 class _Server(uvicorn.Server):

@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from perdure.engine.engine import Engine
+from perdure.engine.engine import Engine, wall_clock_ms
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
-from perdure.server.admin import absent, batches, deployments, invocations, schedules, services, state
+from perdure.server.admin import absent, batches, deployments, invocations, query, schedules, services, state
 from perdure.server.admin.answers import error_response, json_response
 from perdure.server.admin.openapi import openapi_document
 from perdure.server.admin.operation import Operation, routes_of
+from perdure.server.query.queries import Queries, QueryLimits
 from perdure.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,8 @@ ADMIN_API_VERSION_MAX = 4
 _VERSION_PREFIXES = {f"v{version}" for version in range(ADMIN_API_VERSION_MIN, ADMIN_API_VERSION_MAX + 1)}
 
 
-def admin_app(engine: Engine, *, ingress_url: str) -> Starlette:
+def admin_app(engine: Engine, *, ingress_url: str, query_limits: QueryLimits | None = None) -> Starlette:
+    """Whoever made it ends its queries: `app.state.queries.close()`."""
     app = Starlette(
         routes=routes_of(OPERATIONS),
         middleware=[Middleware(VersionPrefix)],
@@ -36,6 +38,7 @@ def admin_app(engine: Engine, *, ingress_url: str) -> Starlette:
     )
     app.state.engine = engine
     app.state.ingress_url = ingress_url
+    app.state.queries = Queries(engine, wall_clock_ms, query_limits)
     return app
 
 
@@ -121,6 +124,7 @@ OPERATIONS = [
     *deployments.OPERATIONS,
     *services.OPERATIONS,
     *invocations.OPERATIONS,
+    *query.OPERATIONS,
     *batches.OPERATIONS,
     *state.OPERATIONS,
     *schedules.OPERATIONS,

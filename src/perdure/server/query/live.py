@@ -1,0 +1,93 @@
+"""Copies of what only the engine's memory knows, as rows of the temporary tables that a query reads."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from perdure.engine.engine import Engine
+from perdure.engine.flow.rules import Level
+from perdure.engine.flow.scheduler import LimitUse
+from perdure.engine.introspection import AttemptNow
+from perdure.engine.registry_views import services_view
+from perdure.server.query.functions import error_code
+
+Rows = list[tuple[Any, ...]]
+_SLICE = 2_000
+_SERVICE_TYPES = {"Service": "service", "VirtualObject": "virtual_object", "Workflow": "workflow"}
+_LEVELS = {Level.SCOPE: "Scope", Level.KEY: "Level1", Level.SUBKEY: "Level2"}
+
+
+async def live_rows(engine: Engine, names: list[str]) -> dict[str, Rows]:
+    """The tables of these names. Other tasks get their turn while many rows are gathered."""
+    made = {
+        "live_attempt": _attempts,
+        "live_deployment": _deployments,
+        "live_service": _services,
+        "live_limit": _limits,
+    }
+    return {name: await made[name](engine) for name in names}
+
+
+async def _attempts(engine: Engine) -> Rows:
+    rows: Rows = []
+    for position, invocation in enumerate(engine.introspection.in_memory()):
+        if position % _SLICE == _SLICE - 1:
+            await asyncio.sleep(0)
+        if (attempt := engine.introspection.attempt_of(invocation)) is not None:
+            rows.append(_attempt(attempt))
+    return rows
+
+
+def _attempt(attempt: AttemptNow) -> tuple[Any, ...]:
+    failed = attempt.last_failure
+    return (
+        attempt.number,
+        attempt.id,
+        int(attempt.running),
+        attempt.tries,
+        attempt.started_at_ms,
+        attempt.retry_at_ms,
+        attempt.deployment_id,
+        attempt.sdk_version,
+        failed.message if failed is not None else None,
+        error_code(failed.code) if failed is not None else None,
+        failed.command_index if failed is not None else None,
+        failed.command_name if failed is not None else None,
+        failed.command_type if failed is not None else None,
+        None,
+    )
+
+
+async def _deployments(engine: Engine) -> Rows:
+    return [
+        (
+            deployment.id,
+            "http",
+            deployment.uri,
+            deployment.created_at_ms,
+            deployment.manifest.min_protocol_version,
+            deployment.manifest.max_protocol_version,
+            msgspec.json.encode(list(deployment.revisions)).decode(),
+        )
+        for deployment in engine.registry.deployments.values()
+    ]
+
+
+async def _services(engine: Engine) -> Rows:
+    return [
+        (view.name, view.revision, int(view.public), _SERVICE_TYPES[view.ty], view.deployment_id)
+        for view in services_view(engine.registry).services
+    ]
+
+
+async def _limits(engine: Engine) -> Rows:
+    return [_limit(use) for use in engine.introspection.limits()]
+
+
+def _limit(use: LimitUse) -> tuple[Any, ...]:
+    scoped = use.name.split("/") if use.level in _LEVELS else []
+    scope, l1, l2 = (*scoped, None, None, None)[:3]
+    available = max(0, use.concurrency - use.used) if use.concurrency is not None else None
+    level = _LEVELS.get(use.level) or use.level.name.capitalize()
+    return (scope, l1, l2, level, use.used, use.concurrency, use.pattern, available, use.waiting)

@@ -1,0 +1,132 @@
+"""Queries over a running engine: each in a process of its own, bounded in number, time, rows, bytes and memory."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from perdure.engine.engine import Engine
+from perdure.server.query.live import live_rows
+from perdure.server.query.problems import BadQuery, TooManyQueries
+
+_LENGTH = 4
+
+
+class QueryLimits(Struct, frozen=True):
+    """What a query may take before it is cut off, and how many may run at once."""
+
+    at_once: int = 4
+    timeout_s: float = 30.0
+    rows_max: int = 1_000_000
+    bytes_max: int = 64 * 1024 * 1024
+    memory_bytes: int = 1024 * 1024 * 1024
+
+
+class Queries:
+    """`close` ends what runs. A process is started with the first query, and kept for the next."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], int], limits: QueryLimits | None = None) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._limits = limits or QueryLimits()
+        self._idle: list[Process] = []
+        self._running = 0
+
+    async def run(self, sql: str, *, as_json: bool) -> list[bytes]:
+        """The body of the answer, in parts. A caller who gives up ends the query.
+
+        Raises:
+            BadQuery: the query is wrong, or was cut off; the message says by what.
+            TooManyQueries: as many run as may.
+        """
+        limits = self._limits
+        if self._running >= limits.at_once:
+            raise TooManyQueries(
+                f"{limits.at_once} queries run already, the limit (queries_at_once): ask again in a moment"
+            )
+        self._running += 1
+        try:
+            async with asyncio.timeout(limits.timeout_s):
+                return await self._run(sql, as_json)
+        except TimeoutError:
+            raise BadQuery(
+                f"the query was cut off after {limits.timeout_s:g} s, the limit (query_timeout_s): narrow it by id, "
+                "status or LIMIT, or raise the limit"
+            ) from None
+        finally:
+            self._running -= 1
+
+    async def close(self) -> None:
+        """Ends the processes."""
+        self._running = self._limits.at_once
+        while self._idle:
+            await _end(self._idle.pop())
+
+    async def _run(self, sql: str, as_json: bool) -> list[bytes]:
+        process = await self._process()
+        whole = False
+        try:
+            limits = self._limits
+            _write(process, [sql, self._clock(), as_json, limits.rows_max, limits.bytes_max])
+            parts: list[bytes] = []
+            while True:
+                match await _read(process):
+                    case ["part", bytes() as part]:
+                        parts.append(part)
+                    case ["need", list() as names]:
+                        _write(process, [await live_rows(self._engine, names)])
+                    case ["reason", int() as number]:
+                        _write(process, [self._engine.introspection.waiting_reason(number)])
+                    case ["bad", str() as message]:
+                        whole = True
+                        raise BadQuery(message)
+                    case ["done", _]:
+                        whole = True
+                        return parts
+                    case other:
+                        raise AssertionError(f"a query's process said {other}")
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            raise BadQuery(
+                f"the query's process ended, most likely of too little memory ({self._limits.memory_bytes} bytes, "
+                "query_memory_bytes): narrow it"
+            ) from error
+        finally:
+            if whole and self._running <= self._limits.at_once and not self._idle:
+                self._idle.append(process)
+            else:
+                await asyncio.shield(_end(process))
+
+    async def _process(self) -> Process:
+        while self._idle:
+            process = self._idle.pop()
+            if process.returncode is None:
+                return process
+        arguments = [str(self._engine.introspection.store), str(self._limits.memory_bytes)]
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "perdure.server.query.worker", *arguments, stdin=PIPE, stdout=PIPE
+        )
+
+
+async def _end(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    if process.stdin is not None:
+        process.stdin.close()
+    await process.wait()
+
+
+def _write(process: Process, items: list[Any]) -> None:
+    assert process.stdin is not None
+    payload = msgspec.msgpack.encode(items)
+    process.stdin.write(len(payload).to_bytes(_LENGTH, "big") + payload)
+
+
+async def _read(process: Process) -> list[Any]:
+    assert process.stdout is not None
+    head = await process.stdout.readexactly(_LENGTH)
+    return msgspec.msgpack.decode(await process.stdout.readexactly(int.from_bytes(head, "big")))
