@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from perdure.engine.addresses import Address, check_address
 from perdure.engine.config import EngineConfig, HandlerDefaults
-from perdure.engine.events import Accepted, Failure, Outcome, Target
+from perdure.engine.events import Accepted, Done, Failure, Outcome, Target
 from perdure.engine.invocation import Status
 from perdure.engine.leftovers import Leftover, Leftovers
 from perdure.engine.registration import GENTLE, Manner, Registration, plan
@@ -246,13 +246,14 @@ class FakeEngine:
     ) -> None:
         self.told.append(("promise", service, key, name, result, scope))
 
-    async def cancel(self, invocation_id: str) -> None:
+    async def cancel(self, invocation_id: str, *, kill_after_ms: int | None = None) -> Done:
         self._act("cancel", invocation_id)
+        return Done(False)
 
     async def kill(self, invocation_id: str) -> None:
         self._act("kill", invocation_id)
 
-    async def resume(self, invocation_id: str) -> None:
+    async def resume(self, invocation_id: str, *, deployment: str = "keep") -> None:
         self._act("resume", invocation_id)
 
     def describe(self, invocation_id: str) -> View:
