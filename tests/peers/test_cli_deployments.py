@@ -25,11 +25,13 @@ def deployment_id(engine: EngineAddress, uri: str) -> str:
 
 
 @contextmanager
-def registered(cli: Cli, engine: EngineAddress, uri: str) -> Iterator[str]:
-    cli("deployments", "register", uri)
+def registered(cli: Cli, engine: EngineAddress, uri: str, *options: str) -> Iterator[str]:
+    cli("deployments", "register", uri, *options)
     id = deployment_id(engine, uri)
-    yield id
-    cli("deployments", "remove", "--force", id)
+    try:
+        yield id
+    finally:
+        cli("deployments", "remove", "--force", id)
 
 
 def test_whoami_finds_the_engine_healthy(cli: Cli, engine: EngineAddress) -> None:
@@ -108,10 +110,9 @@ def test_a_deployment_is_registered_takes_over_and_is_removed(
 
 
 def test_headers_and_metadata_are_kept_with_a_deployment(cli: Cli, engine: EngineAddress, twin: str) -> None:
-    cli("deployments", "register", twin, "--extra-header", "x-tenant=blue", "--metadata", "build=7", "--use-http1.1")
-    id = deployment_id(engine, twin)
-    described = fields(cli("deployments", "describe", id))
-    cli("deployments", "remove", "--force", id)
+    options = ("--extra-header", "x-tenant=blue", "--metadata", "build=7", "--use-http1.1")
+    with registered(cli, engine, twin, *options) as id:
+        described = fields(cli("deployments", "describe", id))
     assert described["Deployment Additional Header"] == "x-tenant: blue"
     assert described["build"] == "7"
     assert described["Transport"] == "HTTP/1.1"
