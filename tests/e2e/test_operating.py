@@ -1,0 +1,158 @@
+"""The commands of those who run agents: schedules, state, and what is done to invocations."""
+
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import Command, Run
+
+SERVICES = """
+from datetime import timedelta
+
+import perdure
+
+reports = perdure.Service("Reports")
+counter = perdure.VirtualObject("Counter")
+
+
+@reports.handler()
+async def write(ctx: perdure.Context, team: str) -> int:
+    return await ctx.object_call(add, team, 2)
+
+
+@reports.handler()
+async def fail(ctx: perdure.Context) -> None:
+    await ctx.run_typed("prepare", lambda: 1)
+    raise ValueError("not yet")
+
+
+@counter.handler()
+async def add(ctx: perdure.ObjectContext, amount: int) -> int:
+    ctx.set("total", amount)
+    await ctx.sleep(timedelta(hours=1), name="think")
+    return amount
+
+
+app = perdure.app([reports, counter])
+"""
+
+ID = re.compile(r"inv_1[a-zA-Z0-9]{33}")
+
+
+@pytest.fixture
+def engine(tmp_path: Path, up: Callable[..., Command]) -> Command:
+    (tmp_path / "mine.py").write_text(SERVICES)
+    return up("mine:app")
+
+
+@pytest.fixture
+def perdure(run: Run, engine: Command) -> Callable[..., str]:
+    """Runs a command that must succeed; what it prints."""
+
+    def perdure(*arguments: str) -> str:
+        ended = run(*arguments, engine=engine)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    return perdure
+
+
+def begin(perdure: Callable[..., str], handler: str, body: str | None = None) -> str:
+    arguments = ["--json", body] if body is not None else []
+    return str(json.loads(perdure("invoke", handler, "--send", *arguments))["invocationId"])
+
+
+def wait_for_status(perdure: Callable[..., str], invocation_id: str, *statuses: str) -> None:
+    deadline = time.monotonic() + 20
+    while json.loads(perdure("invocations", "get", invocation_id))["status"] not in statuses:
+        assert time.monotonic() < deadline, f"{invocation_id} does not become {statuses}"
+        time.sleep(0.05)
+
+
+def test_a_schedule_is_made_and_lived_with(perdure: Callable[..., str], run: Run, engine: Command) -> None:
+    assert "no schedules yet" in perdure("schedules", "list")
+    made = perdure("schedules", "create", "daily", "Reports/fail", "--cron", "0 9 * * *", "--timezone", "Europe/Berlin")
+    assert made.startswith("made daily: Reports/fail, 0 9 * * * Europe/Berlin, in ")
+    keyed = ("--key", "k", "--input", "1", "--scope", "eu", "--limit-key", "a/b", "--overlap", "skip", "--paused")
+    perdure("schedules", "create", "often", "Counter/add", "--every", "90s", "--catch-up", "none", *keyed)
+    listed = perdure("schedules", "list").splitlines()
+    assert listed[0].split() == ["ID", "TARGET", "WHEN", "NEXT", "ERROR"]
+    assert [line.split()[0] for line in listed[1:]] == ["daily", "often"]
+    assert listed[2].split() == ["often", "Counter/k/add", "every", "1m", "30s", "paused"]
+
+    started = ID.search(perdure("schedules", "trigger", "often"))
+    assert started is not None
+    view = json.loads(perdure("invocations", "get", started[0]))
+    assert (view["invoked_by"], view["schedule_id"], view["scope"]) == ("schedule", "often", "eu")
+    described = json.loads(perdure("schedules", "describe", "often", "--json"))
+    assert described["last_invocation_id"] == started[0]
+    assert described["input"] == 1
+    assert re.search(r"last invocation +inv_1", perdure("schedules", "describe", "often"))
+
+    assert perdure("schedules", "resume", "often").startswith("resumed often: in ")
+    perdure("schedules", "pause", "often")
+    assert json.loads(perdure("schedules", "list", "--json"))[1]["paused"]
+    perdure("schedules", "delete", "often")
+    gone = run("schedules", "describe", "often", engine=engine)
+    assert (gone.returncode, gone.stderr) == (
+        1,
+        "perdure: no schedule 'often': `perdure schedules list` shows what there is\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("daily", "Reports/fail", "--cron", "0 9 * *"), "wrong number of fields"),
+        (("daily", "Reports/fail"), "either `cron`"),
+        (("daily", "Reports/fail", "--every", "soon"), "every: 'soon' is not a duration"),
+        (("daily", "Reports/fale", "--every", "1h"), "Did you mean Reports/fail?"),
+        (("daily", "Counter/add", "--every", "1h"), "without a key"),
+        (("da ily", "Reports/fail", "--every", "1h"), "is no id of a schedule"),
+        (("daily", "Reports", "--every", "1h"), "must be Service/handler"),
+        (("daily", "Reports/fail", "--every", "1h", "--input", "{"), "is not JSON"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(run: Run, engine: Command, arguments: tuple[str, ...], said: str) -> None:
+    ended = run("schedules", "create", *arguments, engine=engine)
+    assert ended.returncode in (1, 2)
+    assert said in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_state_is_shown_and_changed(perdure: Callable[..., str], run: Run, engine: Command) -> None:
+    assert perdure("state", "get", "Counter", "k") == "Counter/k has no state\n"
+    perdure("state", "patch", "Counter", "k", '{"total": 3, "note": "a b"}', "--yes")
+    assert perdure("state", "get", "Counter", "k").splitlines()[1:] == ['note   "a b"', "total  3"]
+    perdure("state", "patch", "Counter", "k", '{"note": null, "more": [1]}', "-y")
+    assert json.loads(perdure("state", "get", "Counter", "k", "--json")) == {"more": [1], "total": 3}
+    refused = run("state", "clear", "Counter", "k", engine=engine)
+    assert (refused.returncode, refused.stderr) == (2, "perdure: nobody is here to be asked: add --yes\n")
+    perdure("state", "clear", "Counter", "k", "--yes")
+    assert perdure("state", "get", "Counter", "k", "--json") == "{}\n"
+    assert run("state", "patch", "Counter", "k", "[1]", "-y", engine=engine).returncode == 2
+    assert "Did you mean" in run("state", "get", "Countr", "k", engine=engine).stderr
+
+
+def test_one_invocation_is_paused_resumed_ended_repeated_and_purged(
+    perdure: Callable[..., str], run: Run, engine: Command
+) -> None:
+    failing = begin(perdure, "Reports/fail")
+    wait_for_status(perdure, failing, "backing-off")
+    assert perdure("invocations", "pause", failing) == f"paused {failing}\n"
+    wait_for_status(perdure, failing, "paused")
+    perdure("invocations", "resume", failing, "--deployment", "latest")
+    perdure("invocations", "cancel", failing, "--then-kill", "10ms")
+    wait_for_status(perdure, failing, "completed")
+    again = perdure("invocations", "restart-as-new", failing, "--from", "0")
+    assert re.fullmatch(f"restarted {failing} as {ID.pattern}\n", again)
+    assert perdure("invocations", "purge-journal", failing) == f"purged the journal of {failing}\n"
+    twice = run("invocations", "purge", failing, failing, engine=engine)
+    assert twice.returncode == 1
+    assert twice.stdout == f"purged {failing}\n"
+    assert "1 of 2 refused" in twice.stderr
+    assert perdure("invocations", "kill", ID.findall(again)[-1]).startswith("killed ")
