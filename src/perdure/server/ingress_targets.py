@@ -53,7 +53,7 @@ def read_target(body: bytes) -> InvocationId:
         UsageError: its scope or invocation id is malformed.
     """
     try:
-        target = _DECODER.decode(body)
+        target: InvocationJson = _DECODER.decode(body)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"the body does not say which invocation is meant: {error}; {_HOW}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -148,8 +148,9 @@ def _builtin(
     return shown
 
 
-_RESULT = {
-    "200": {"description": "The result", "headers": ANSWERS["headers"], "content": {"*/*": {}}},
+_ANYTHING: JsonObject = {"*/*": {}}
+_RESULT: JsonObject = {
+    "200": {"description": "The result", "headers": ANSWERS["headers"], "content": _ANYTHING},
     "404": {"$ref": "#/components/responses/NotFound"},
 }
 _RESULT_IF_READY = {**_RESULT, "470": {"$ref": "#/components/responses/NotReady"}}

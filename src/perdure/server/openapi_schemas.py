@@ -5,7 +5,7 @@ document, lead somewhere. Definitions that are the same in several schemas are o
 """
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from jsonschema_rs import is_valid
 
@@ -39,7 +39,7 @@ class Components:
         if not isinstance(schema, dict):
             self.schemas[name] = schema
             return _reference(name)
-        whole: JsonObject = schema
+        whole = cast("JsonObject", schema)
         definitions: JsonObject = {**whole.get("definitions", {}), **whole.get("$defs", {})}
         names = {own: self._name_for(own, _reachable(own, definitions)) for own in definitions}
         for own, chosen in names.items():
@@ -75,21 +75,18 @@ def _reference(name: str) -> JsonObject:
 def _moved(node: Any, names: dict[str, str], home: str) -> Any:
     """A schema with its references turned to where things are in the document; `home` is what `#` meant."""
     if isinstance(node, list):
-        return [_moved(item, names, home) for item in node]  # pyright: ignore[reportUnknownVariableType]
+        return [_moved(item, names, home) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
     moved: JsonObject = {}
-    for key, value in node.items():  # pyright: ignore[reportUnknownVariableType]
+    for key, value in cast("JsonObject", node).items():
         if key in _DATA:
             moved[key] = value
         elif key == "$ref" and isinstance(value, str):
             moved[key] = _pointer(value, names, home)
         elif key == "mapping" and isinstance(value, dict):
-            mapping: JsonObject = value
-            moved[key] = {
-                word: _pointer(target, names, home) if isinstance(target, str) else target
-                for word, target in mapping.items()
-            }
+            mapping = cast("JsonObject", value)
+            moved[key] = {word: _pointer(str(target), names, home) for word, target in mapping.items()}
         else:
             moved[key] = _moved(value, names, home)
     return moved
@@ -127,7 +124,7 @@ def _reachable(own: str, definitions: JsonObject) -> JsonObject:
 def _example(schema: Any, root: Any, depth: int) -> Any:
     if not isinstance(schema, dict) or depth == 0:
         return {}
-    node: JsonObject = schema
+    node = cast("JsonObject", schema)
     if node.get("examples"):
         return node["examples"][0]
     for key in ("default", "const"):
@@ -145,8 +142,9 @@ def _example(schema: Any, root: Any, depth: int) -> Any:
         for part in node["allOf"]:
             merged |= _example(part, root, depth - 1)
         return merged
-    kind = node.get("type")
-    match kind[0] if isinstance(kind, list) else kind:
+    kinds: Any = node.get("type")
+    kind = str(cast("list[Any]", kinds)[0] if isinstance(kinds, list) else kinds)
+    match kind:
         case "object":
             properties: JsonObject = node.get("properties", {})
             return {name: _example(inner, root, depth - 1) for name, inner in properties.items()}
@@ -154,10 +152,10 @@ def _example(schema: Any, root: Any, depth: int) -> Any:
             return [_example(node["items"], root, depth - 1)] if "items" in node else []
         case "string":
             return _TEXTS.get(node.get("format", ""), "text")
-        case "integer" | "number" as number:
-            return node.get("minimum", _PLAIN[number])
-        case plain:
-            return _PLAIN.get(str(plain), {})
+        case "integer" | "number":
+            return node.get("minimum", _PLAIN[kind])
+        case _:
+            return _PLAIN.get(kind, {})
 
 
 def _found(reference: str, root: Any) -> Any:
