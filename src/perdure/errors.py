@@ -24,6 +24,7 @@ PerdureError
 ├── PortUnavailable            a port to listen on cannot be had: choose another, or stop who has it
 ├── StoreError                 the store cannot be read or written: the engine stops
 │   └── StoreLocked            another engine holds it
+├── Overloaded                 more wait already than may: ask again later                           429
 └── EngineStopping             the engine shuts down; ask again later                                503
 
 TerminalError                  raised by handlers: recorded, given to the caller, never retried
@@ -212,6 +213,16 @@ class StoreError(PerdureError):
 
 class StoreLocked(StoreError):
     """Another engine holds the store."""
+
+
+class Overloaded(PerdureError):
+    """More wait to begin than a backlog allows. Nothing was taken in: asking again after a while is safe."""
+
+    http_status = 429
+
+    def __init__(self, message: str, *, retry_after_ms: int) -> None:
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
 
 
 class EngineStopping(PerdureError):

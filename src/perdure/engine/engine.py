@@ -21,13 +21,14 @@ from perdure.engine.events import (
     Submitted,
     Target,
 )
+from perdure.engine.introspection import Introspection
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger, outcome_of
-from perdure.engine.introspection import Introspection
 from perdure.engine.leftovers import Leftovers
 from perdure.engine.objects import Objects
 from perdure.engine.reasons import Reasons
 from perdure.engine.registry import Registry
+from perdure.engine.rules import Rules
 from perdure.engine.scheduling import Scheduling
 from perdure.engine.store.database import Database
 from perdure.engine.store.pinned import PinnedReader
@@ -83,7 +84,7 @@ class Engine:
             known = [Deployment.decode(record) for record in reader.deployments()]
             self.registry = Registry(self.config.handler_defaults, known, reader.settings)
             self._ledger = Ledger(reader, self.registry, self.config)
-            reasons = Reasons(reader, self._ledger.find_number, self._clock)
+            reasons = Reasons(reader, self._ledger.find_number, self._clock, self._ledger.flow.position)
             leftovers = Leftovers(self._ledger, PinnedReader(self._database.reading), reasons.of)
             self.deployments = Deployments(self.registry, leftovers, self._clock)
             self._cycle = Cycle(
@@ -96,6 +97,7 @@ class Engine:
                 timer_check_s=self._timer_check_s,
             )
             self.deployments.begin(self._cycle.ask, self._cycle.apply)
+            self.rules = Rules(self._ledger, self._cycle.ask, self._clock)
             self.schedules = Scheduling(self._ledger, self._cycle.ask, self._clock)
             self.invocations = Invocations(self._ledger, self._cycle.ask, self._clock, self._check_open)
             self.objects = Objects(self._ledger, self._cycle.ask)

@@ -9,10 +9,12 @@ from perdure.engine.events import (
     SignalSent,
     Submitted,
 )
+from perdure.engine.flow.lanes import Lane
 from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger
+from perdure.engine.registry import ResolvedHandler
 from perdure.engine.targets import check_key, runs_once
-from perdure.errors import PerdureError, UnknownInvocation
+from perdure.errors import Overloaded, PerdureError, UnknownInvocation
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, FIRST_AWAKEABLE_SIGNAL
 from perdure.protocol.messages import MessageType
@@ -31,6 +33,11 @@ def on_submitted(ledger: Ledger, event: Submitted) -> None:
         return
     is_main = resolved.handler_type == "WORKFLOW"
     existing = ledger.find(event.invocation_id) if is_main or event.idempotency_key is not None else None
+    if existing is None and event.execute_at_ms <= ledger.now_ms:
+        refusal = _refusal(ledger, event, resolved)
+        if refusal is not None:
+            respond(Respond(event.request, refusal))
+            return
     invocation = existing or ledger.admit(
         resolved,
         event.target,
@@ -49,6 +56,28 @@ def on_submitted(ledger: Ledger, event: Submitted) -> None:
         respond(Respond(event.request, Outcome(invocation.id, failure=runs_once(event.target), new=False)))
     else:
         ledger.await_outcome(invocation, event.request)
+
+
+def _refusal(ledger: Ledger, event: Submitted, resolved: ResolvedHandler) -> Overloaded | None:
+    """Why a new invocation cannot be taken in now: too many wait to begin.
+
+    Only what comes from outside is refused, as it can come again: a call between handlers is a step of something
+    that has begun, and what that holds is freed only if it goes on.
+    """
+    target = event.target
+    lane = Lane(target.service, target.handler, resolved.deployment.id, target.scope or "", event.limit_key or "")
+    refusal = ledger.flow.refusal(lane, ledger.pending, ledger.now_ms)
+    if refusal is None:
+        return None
+    if refusal.limit is None:
+        what, remedy = "the engine", "raise its backlog_max"
+    else:
+        what, remedy = f"limit `{refusal.limit}`", f"change rule `{refusal.pattern}`"
+    return Overloaded(
+        f"{refusal.waiting} invocations wait to begin at {what}, whose backlog is {refusal.backlog}: {target} was not "
+        f"taken in. Ask again later, or {remedy} if so many may wait",
+        retry_after_ms=refusal.retry_after_ms,
+    )
 
 
 def on_attach(ledger: Ledger, event: AttachRequested) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from msgspec import Struct
-
+from perdure.engine.flow.lanes import Place
+from perdure.engine.flow.scheduler import Position
 from perdure.engine.invocation import Invocation, Status, signal_key
 from perdure.engine.replay import completion_ids
 from perdure.engine.store.reader import Reader
@@ -16,27 +16,20 @@ _DEPTH_MAX = 4  # how far a sentence follows those who wait for those who wait
 _NAMED_MAX = 3
 
 
-class SlotWait(Struct, frozen=True):
-    """What an invocation that is ready waits for: a limit by its name, and how many are ahead of it there."""
-
-    limit: str
-    ahead: int
-
-
 class Reasons:
-    """`find`: an invocation by its number, with what memory knows of it. `slot`: what a ready one waits for."""
+    """`find`: an invocation by its number, with what memory knows of it. `position`: what a ready one waits for."""
 
     def __init__(
         self,
         reader: Reader,
         find: Callable[[int], Invocation | None],
         clock: Callable[[], int],
-        slot: Callable[[int], SlotWait | None] = lambda _: None,
+        position: Callable[[int, Place, int], Position | None],
     ) -> None:
         self._reader = reader
         self._find = find
         self._clock = clock
-        self._slot = slot
+        self._position = position
 
     def of(self, invocation: Invocation, depth: int = 0) -> str | None:
         """The sentence; None for what has ended."""
@@ -46,8 +39,7 @@ class Reasons:
             case Status.PENDING:
                 return self._of_pending(invocation)
             case Status.READY:
-                slot = self._slot(invocation.number)
-                return f"waits for a free slot of {slot.limit}, {slot.ahead} ahead" if slot else "is about to run"
+                return self._of_ready(invocation)
             case Status.RUNNING:
                 return f"runs for {self._since(invocation.modified_at_ms)}{self._of_open_entries(invocation, depth)}"
             case Status.BACKING_OFF:
@@ -58,6 +50,17 @@ class Reasons:
                 return self._of_paused(invocation)
             case Status.COMPLETED:
                 return None
+
+    def _of_ready(self, invocation: Invocation) -> str:
+        position = self._position(invocation.number, invocation.standing, self._clock())
+        if position is None:
+            return "is about to run"
+        ahead = f", {position.ahead} ahead" if position.ahead else ""
+        if position.limit is None:
+            return f"waits for a free slot of the engine{ahead}"
+        if position.due_ms is not None:
+            return f"waits for the rate of limit `{position.limit}`, next in {self._until(position.due_ms)}{ahead}"
+        return f"waits for a free slot of limit `{position.limit}`{ahead}"
 
     def _of_pending(self, invocation: Invocation) -> str:
         queue = self._reader.queue(invocation.object_key)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from perdure.engine.events import Accepted, Failure, Outcome
-from perdure.errors import PerdureError, TooLarge
+from perdure.errors import Overloaded, PerdureError, TooLarge
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -85,6 +85,8 @@ def error_answer(error: PerdureError) -> Answer:
     match error:
         case TooLarge():  # the rest of the body is not read, so nothing can follow it
             answer.headers.append((b"connection", b"close"))
+        case Overloaded(retry_after_ms=delay_ms):
+            answer.headers.append((b"retry-after", b"%d" % max(1, -(-delay_ms // 1000))))
         case _:
             pass
     return answer

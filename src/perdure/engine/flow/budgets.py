@@ -4,6 +4,9 @@ from typing import TypeAlias
 
 from perdure.engine.flow.rules import Level, Limit, Rate
 
+_RETRY_MS = 1_000
+_RETRY_MS_MAX = 60_000
+
 
 class Gate:
     """Lets through at most `rate`. In whole numbers: times are in units of 1/permits ms, so that a permit costs
@@ -92,6 +95,10 @@ class Budget:
         """Whether one that is made anew would be the same."""
         unused = self.gate is None or self.gate.permits(now_ms) >= self.gate.rate.at_once
         return unused and not (self.used or self.waiting or self.arriving)
+
+    def retry_after_ms(self, now_ms: int) -> int:
+        """When somebody who was refused may have more luck: with a rate that is known, else it is a guess."""
+        return min(max(_RETRY_MS, self.gate.due_ms(now_ms) - now_ms if self.gate else 0), _RETRY_MS_MAX)
 
     def would_wait(self, now_ms: int) -> int:
         """How many would wait to begin here if one more came."""

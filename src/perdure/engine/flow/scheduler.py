@@ -44,11 +44,13 @@ class LimitUse(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """A backlog that has no place for one more. `limit` is None for the engine's own."""
+    """A backlog that has no place for one more. `limit` and `pattern` are None for the engine's own."""
 
     limit: str | None
+    pattern: str | None
     waiting: int
     backlog: int
+    retry_after_ms: int
 
 
 class Scheduler:
@@ -85,12 +87,12 @@ class Scheduler:
     def refusal(self, lane: Lane, pending: int, now_ms: int) -> Refusal | None:
         """Which backlog is full for one more from outside; `pending` are those that wait to begin elsewhere."""
         for budget in self._way(lane):
-            backlog = self._backlog_max - pending if budget is self._engine else budget.backlog
-            if backlog is not None and budget.would_wait(now_ms) > max(0, backlog):
-                waiting = budget.fresh + budget.arriving
-                if budget is self._engine:
-                    return Refusal(None, waiting + pending, self._backlog_max)
-                return Refusal(budget.name, waiting, backlog)
+            elsewhere = pending if budget is self._engine else 0
+            backlog = self._backlog_max if budget is self._engine else budget.backlog
+            would_wait = max(budget.would_wait(now_ms), 1 if elsewhere else 0) + elsewhere
+            if backlog is not None and would_wait > backlog:
+                pattern = budget.limit.rule.pattern if budget.limit is not None else None
+                return Refusal(budget.name or None, pattern, would_wait - 1, backlog, budget.retry_after_ms(now_ms))
         return None
 
     def announce(self, lane: Lane) -> None:
@@ -102,7 +104,7 @@ class Scheduler:
         """An invocation wants to start: whether it has its slots now. If not, it waits until `take` gives it."""
         if len(self._budgets) > self._sweep_at:
             self._sweep(now_ms)
-        lane, priority, begun = place
+        lane, _, begun = place
         way = self._way(lane)
         if not begun:
             for budget in way:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from perdure.engine.engine import Engine, wall_clock_ms
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
-from perdure.server.admin import absent, batches, deployments, invocations, query, schedules, services, state
+from perdure.server.admin import absent, batches, deployments, invocations, query, rules, schedules, services, state
 from perdure.server.admin.answers import error_response, json_response
 from perdure.server.admin.openapi import openapi_document
 from perdure.server.admin.operation import Operation, routes_of
@@ -128,6 +128,7 @@ OPERATIONS = [
     *batches.OPERATIONS,
     *state.OPERATIONS,
     *schedules.OPERATIONS,
+    *rules.OPERATIONS,
     *absent.OPERATIONS,
 ]
 

@@ -1,0 +1,92 @@
+"""The rules of flow control over HTTP: list, put, delete."""
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from perdure.engine.engine import Engine
+from perdure.engine.flow.rules import Limits, Rule, RuleDeletion, RulePut
+from perdure.server.admin.answers import json_response, read_json
+from perdure.server.admin.operation import Operation
+
+
+class RuleView(Struct, frozen=True, kw_only=True):
+    """A rule. `version` counts its changes; a `disabled` one is as if it were not there."""
+
+    pattern: str
+    limits: Limits
+    description: str | None
+    disabled: bool
+    version: int
+    last_modified_millis_since_epoch: int
+
+
+class RulesView(Struct, frozen=True):
+    """All rules, by pattern."""
+
+    rules: list[RuleView]
+
+
+async def show(request: Request) -> Response:
+    """All rules, by pattern."""
+    engine: Engine = request.app.state.engine
+    return json_response(RulesView([_view(rule) for rule in engine.rules.all()]))
+
+
+async def put(request: Request) -> Response:
+    """Puts all rules of the body, or none if one of them makes no sense or its precondition does not hold.
+
+    They hold at once, also for what runs and waits: nothing that runs is stopped by a lower limit.
+    """
+    engine: Engine = request.app.state.engine
+    rules = await engine.rules.put(*await read_json(request, list[RulePut]))
+    return json_response([_view(rule) for rule in rules])
+
+
+async def delete(request: Request) -> Response:
+    """Deletes all rules that the body names, or none if one of them is not of the expected version.
+
+    The answer names those that were there.
+    """
+    engine: Engine = request.app.state.engine
+    return json_response(await engine.rules.delete(*await read_json(request, list[RuleDeletion])))
+
+
+def _view(rule: Rule) -> RuleView:
+    return RuleView(
+        pattern=rule.pattern,
+        limits=rule.limits,
+        description=rule.description,
+        disabled=rule.disabled,
+        version=rule.version,
+        last_modified_millis_since_epoch=rule.last_modified_ms,
+    )
+
+
+_CONFLICT = {409: "a rule is not in the state that was expected; nothing was changed"}
+
+OPERATIONS = [
+    Operation(
+        method="GET", path="/limits/rules", endpoint=show, tag="limits", summary="List rules", answers={200: RulesView}
+    ),
+    Operation(
+        method="PUT",
+        path="/limits/rules",
+        endpoint=put,
+        tag="limits",
+        summary="Put rules",
+        body=list[RulePut],
+        answers={200: list[RuleView]},
+        errors=_CONFLICT,
+    ),
+    Operation(
+        method="POST",
+        path="/limits/rules/bulk-delete",
+        endpoint=delete,
+        tag="limits",
+        summary="Delete rules",
+        body=list[RuleDeletion],
+        answers={200: list[str]},
+        errors=_CONFLICT,
+    ),
+]
