@@ -96,11 +96,11 @@ class TypedCalls:
 
     async def cancel(self, invocation_id: str) -> None:
         """Asks an invocation to end: it sees a terminal error (409) at its next await."""
-        await self._ask(lambda engine: engine.cancel(invocation_id))
+        await self._ask(lambda engine: engine.invocations.cancel(invocation_id))
 
     async def kill(self, invocation_id: str) -> None:
         """Ends an invocation, and the calls that it awaits, at once, unasked."""
-        await self._ask(lambda engine: engine.kill(invocation_id))
+        await self._ask(lambda engine: engine.invocations.kill(invocation_id))
 
 
 def result_of(definition: HandlerDefinition, outcome: Outcome) -> Any:

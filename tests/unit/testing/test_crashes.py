@@ -1,0 +1,130 @@
+"""`crash_at_every_step`: what holds passes, what depends on chance or acts outside of a run is found and named."""
+
+import random
+from datetime import timedelta
+
+import pytest
+
+import perdure
+from perdure.testing import Harness
+
+shop = perdure.Service("Shop")
+stock = perdure.VirtualObject("Stock")
+flow = perdure.Workflow("Flow")
+
+
+class Outside:
+    """The world outside, as handlers reach it."""
+
+    @staticmethod
+    def charge(amount: int) -> str:
+        return f"charged {amount}"
+
+
+@stock.handler()
+async def take(ctx: perdure.ObjectContext, amount: int) -> int:
+    left = (await ctx.get("left", type_hint=int) or 0) - amount
+    ctx.set("left", left)
+    return left
+
+
+@shop.handler()
+async def ship(ctx: perdure.Context, order: str) -> str: ...
+
+
+@shop.handler()
+async def buy(ctx: perdure.Context, amount: int) -> dict[str, object]:
+    charged = await ctx.run_typed("charge", lambda: Outside.charge(amount))
+    left = await ctx.object_call(take, "tea", amount)
+    await ctx.sleep(timedelta(days=3))
+    ctx.service_send(ship, f"{amount} of tea")
+    return {"charged": charged, "left": left, "nonce": str(ctx.uuid())}
+
+
+@shop.handler()
+async def careless(ctx: perdure.Context, amount: int) -> str:
+    await ctx.run_typed("look", lambda: "there")
+    said = Outside.charge(amount)
+    await ctx.sleep(timedelta(seconds=1))
+    return said
+
+
+@shop.handler()
+async def moody(ctx: perdure.Context) -> str:
+    if random.random() < 0.5:
+        await ctx.run_typed("smile", lambda: "smiled")
+    else:
+        await ctx.sleep(timedelta(seconds=1))
+    await ctx.run_typed("end", lambda: "ended")
+    return "done"
+
+
+@shop.handler()
+async def drifting(ctx: perdure.Context) -> float:
+    await ctx.run_typed("a", lambda: 1)
+    value = random.random()
+    await ctx.run_typed("b", lambda: 2)
+    return value
+
+
+@flow.main()
+async def run(ctx: perdure.WorkflowContext) -> str:
+    await ctx.run_typed("begin", lambda: "begun")
+    said = await ctx.promise("go", type_hint=str).value()
+    await ctx.run_typed("after", lambda: "went")
+    return said
+
+
+SERVICES = [shop, stock, flow]
+
+
+async def test_a_handler_that_records_what_it_does_survives(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Harness(SERVICES) as h:
+        shipped = h.fake(ship)
+        monkeypatch.setattr(Outside, "charge", h.spy(Outside.charge))
+
+        async def fill(each: Harness) -> None:
+            await each.call(take, -10, key="tea")
+
+        await h.crash_at_every_step(buy, 3, before=fill)
+        assert shipped.arguments == ["3 of tea"]
+
+
+async def test_an_effect_outside_of_a_run_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Harness(SERVICES) as h:
+        monkeypatch.setattr(Outside, "charge", h.spy(Outside.charge))
+        with pytest.raises(AssertionError, match="Shop/careless comes to something else") as caught:
+            await h.crash_at_every_step(careless, 3)
+        assert "what its spies saw: nothing without, charge[[3],{}]" in str(caught.value)
+
+
+async def test_a_handler_that_takes_another_way_is_found() -> None:
+    random.seed(3)
+    async with Harness(SERVICES) as h:
+        with pytest.raises(AssertionError, match="Shop/moody") as caught:
+            await h.crash_at_every_step(moody)
+        assert "journal entry 1" in str(caught.value)
+
+
+async def test_a_result_that_drifts_is_found() -> None:
+    async with Harness(SERVICES) as h:
+        with pytest.raises(AssertionError, match=r"Shop/drifting .*\n  its outcome: 0\.\d+ without, 0\.\d+ with"):
+            await h.crash_at_every_step(drifting)
+
+
+async def test_somebody_outside_may_act_meanwhile() -> None:
+    async def go(h: Harness) -> None:
+        await h.resolve_promise("Flow", "7", "go", "went on")
+
+    async with Harness(SERVICES) as h:
+        await h.crash_at_every_step(run, key="7", meanwhile=go)
+
+
+async def test_a_crash_where_one_likes() -> None:
+    async with Harness(SERVICES) as h:
+        h.fake(ship)
+        sent = await h.send(buy, 1, idempotency_key="one")
+        point = h.crash_at(sent.invocation_id, 2, before=True)
+        assert (await h.attach(buy, sent.invocation_id))["left"] == -1
+        assert point.reached
+        assert len(h.invocations(take)) == 1
