@@ -43,14 +43,15 @@ class House:
         self.config = EngineConfig(data_dir=folder, **config)  # type: ignore[arg-type]
         self.clock_ahead_ms = 0
 
-    async def open(self, *services: perdure.Service) -> Engine:
+    async def open(self, *services: perdure.Service, version: int = 7) -> Engine:
         self.engine = Engine(
             self.config,
             clock=lambda: int(now_s() * 1000) + self.clock_ahead_ms,
             committer=lambda writer, loop: FaultyCommitter(writer, loop, random.Random(0), 0),
         )
         endpoint = Endpoint(services, clock=now_s)
-        self.transport = Counting(InProcessTransport(endpoint.manifest(), endpoint.open_attempt))
+        manifest = msgspec.structs.replace(endpoint.manifest(), max_protocol_version=version)
+        self.transport = Counting(InProcessTransport(manifest, endpoint.open_attempt))
         await self.engine.start(self.transport)
         return self.engine
 
