@@ -66,6 +66,10 @@ def begin(perdure: Callable[..., str], handler: str, body: str | None = None) ->
     return str(json.loads(perdure("invoke", handler, "--send", *arguments))["invocationId"])
 
 
+def begin_at_key(perdure: Callable[..., str], key: str) -> str:
+    return str(json.loads(perdure("invoke", "Counter/add", "--key", key, "--json", "1", "--send"))["invocationId"])
+
+
 def wait_for_status(perdure: Callable[..., str], invocation_id: str, *statuses: str) -> None:
     deadline = time.monotonic() + 20
     while json.loads(perdure("invocations", "get", invocation_id))["status"] not in statuses:
@@ -156,3 +160,53 @@ def test_one_invocation_is_paused_resumed_ended_repeated_and_purged(
     assert twice.stdout == f"purged {failing}\n"
     assert "1 of 2 refused" in twice.stderr
     assert perdure("invocations", "kill", ID.findall(again)[-1]).startswith("killed ")
+
+
+def test_invocations_are_found_with_what_they_wait_for(perdure: Callable[..., str], run: Run, engine: Command) -> None:
+    assert perdure("invocations", "list") == "none\n"
+    caller = begin(perdure, "Reports/write", '"it\'s"')
+    waiting = begin_at_key(perdure, "it's")
+    wait_for_status(perdure, waiting, "pending")
+    listed = perdure("invocations", "list", "--key", "it's").splitlines()
+    assert listed[0].split() == ["ID", "TARGET", "STATUS", "BEGAN", "WHY"]
+    assert listed[1].startswith(f"{waiting}  Counter/it's/add  pending")
+    assert "waits for key `it's`, held by inv_" in listed[1]
+    oldest = ("--service", "Reports", "--handler", "write", "--oldest-first", "--limit", "1")
+    assert [row["id"] for row in json.loads(perdure("invocations", "list", *oldest, "--json"))] == [caller]
+    status = ("--status", "completed", "--status", "pending")
+    assert [row["id"] for row in json.loads(perdure("invocations", "list", *status, "--json"))] == [waiting]
+    unknown = run("invocations", "list", "--status", "asleep", engine=engine)
+    assert (unknown.returncode, "there is scheduled, pending" in unknown.stderr) == (2, True)
+
+    described = perdure("invocations", "describe", caller)
+    assert re.search(r"^why +.*waits for `Counter/it's/add`", described, re.MULTILINE)
+    tree = described.partition("\n\n")[2].splitlines()
+    assert tree[0] == "├─ 0 Input"
+    assert tree[1] == "└─ 1 Call Counter/it's/add"
+    assert re.fullmatch(rf"   {ID.pattern} \w+: .*think.*", tree[2])
+    assert [line.split()[2] for line in tree[3:]] == ["Input", "SetState", "Sleep"]
+    assert re.fullmatch(r'   └─ \d Sleep "think" due in .*', tree[-1])
+
+
+def test_many_are_ended_and_purged_by_what_they_are(perdure: Callable[..., str], run: Run, engine: Command) -> None:
+    ids = {begin(perdure, "Reports/fail") for _ in range(3)}
+    asked = run("invocations", "kill", "Reports/fail", engine=engine)
+    assert (asked.returncode, asked.stderr) == (2, "perdure: nobody is here to be asked: add --yes\n")
+    assert set(ID.findall(perdure("invocations", "kill", "Reports/fail", "--yes"))) == ids
+    assert len(json.loads(perdure("invocations", "list", "--all", "--json"))) == 3
+    assert set(ID.findall(perdure("invocations", "purge", "Reports", "--yes"))) == ids
+    assert perdure("invocations", "list", "--all") == "none\n"
+    nothing = run("invocations", "cancel", "Reports", "--yes", engine=engine)
+    assert nothing.returncode == 2
+    assert nothing.stderr == "perdure: nothing to cancel: no invocation of Reports is in a status for that\n"
+
+
+def test_any_question_is_asked_in_sql(perdure: Callable[..., str], run: Run, engine: Command) -> None:
+    assert perdure("sql", "select id from sys_invocation") == "no rows\n"
+    assert json.loads(perdure("sql", "select 1 as a, 'x' as b, null as c", "--json"))[0].items() >= {
+        ("a", 1),
+        ("b", "x"),
+    }
+    assert perdure("sql", "select 1 as a, 'x y' as b").splitlines() == ["a  b", "1  x y"]
+    wrong = run("sql", "delete from sys_invocation", engine=engine)
+    assert (wrong.returncode, wrong.stdout) == (1, "")

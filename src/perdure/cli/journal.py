@@ -25,7 +25,7 @@ def _tree(invocation_id: str, indent: str, depth: int) -> Iterator[str]:
     for position, entry in enumerate(entries[:_ENTRIES_MAX]):
         last = position == len(entries) - 1
         yield f"{indent}{'└─' if last else '├─'} {_line(entry)}"
-        callee = entry["invoked_id"]
+        callee = entry.get("invoked_id")
         if callee and "Call" in entry["entry_type"] and depth < _DEPTH_MAX:
             below = f"{indent}{'   ' if last else '│  '}"
             yield from _callee(callee, below, depth + 1)
@@ -40,7 +40,7 @@ def _callee(invocation_id: str, indent: str, depth: int) -> Iterator[str]:
     if not found:
         return
     [row] = found
-    why = row["completion_failure"] or row["waiting_reason"]
+    why = row.get("completion_failure") or row.get("waiting_reason")
     yield f"{indent}{invocation_id} {row['status']}{f': {why}' if why else ''}"
     yield from _tree(invocation_id, indent, depth)
 
@@ -48,11 +48,11 @@ def _callee(invocation_id: str, indent: str, depth: int) -> Iterator[str]:
 def _line(entry: dict[str, Any]) -> str:
     kind = entry["entry_type"].removeprefix("Command: ")
     words = [f"{entry['index']} {kind}"]
-    words += [entry[name] for name in ("invoked_target", "promise_name") if entry[name]]
-    if entry["name"]:
-        words.append(json.dumps(entry["name"], ensure_ascii=False))
-    if entry["sleep_wakeup_at"] and not entry["completed"]:
-        words.append(f"until {age(entry['sleep_wakeup_at'])}")
-    if entry["completed"] is False:
+    words += [entry[name] for name in ("invoked_target", "promise_name") if entry.get(name)]
+    if entry.get("name"):
+        words.append(json.dumps(entry.get("name"), ensure_ascii=False))
+    if entry.get("sleep_wakeup_at") and not entry.get("completed"):
+        words.append(f"due {age(entry['sleep_wakeup_at'])}")
+    if entry.get("completed") is False:
         words.append("(open)")
     return " ".join(words)

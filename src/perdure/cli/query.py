@@ -7,7 +7,7 @@ from perdure.cli.remote import ADMIN, RequestRefused
 
 
 def rows_of(sql: str) -> list[dict[str, Any]]:
-    """The rows that a query gives. Raises like `Remote.ask`."""
+    """The rows that a query gives; what is null is left out. Raises like `Remote.ask`."""
     headers = {"content-type": "application/json", "accept": "application/json"}
     answer = ADMIN.ask("POST", "/query", json.dumps({"query": sql}).encode(), headers)
     try:

@@ -29,7 +29,7 @@ def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool)
         f" order by created_at limit {MOST}"
     )
     if not found and not ids:
-        raise UsageError(f"nothing to {verb}: no invocation of {', '.join(filters)} is {' or '.join(statuses)}")
+        raise UsageError(f"nothing to {verb}: no invocation of {', '.join(filters)} is in a status for that")
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("nobody is here to be asked: add --yes")

@@ -20,7 +20,7 @@ def sql(
     elif not rows:
         print("no rows")
     else:
-        titles = list(rows[0])
+        titles = list(dict.fromkeys(name for row in rows for name in row))  # what is null is left out of a row
         print_table(titles, [[_cell(row.get(title)) for title in titles] for row in rows])
 
 
