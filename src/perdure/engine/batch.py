@@ -28,11 +28,15 @@ JournalRow = tuple[int, int, int, bytes, int]
 
 @dataclass(slots=True, eq=False)
 class Promise:
-    """A workflow's durable promise: its result once it has one, and the handlers that wait for it."""
+    """A workflow's durable promise: its result once it has one, and the handlers that wait for it.
+
+    `expires_at_ms`: one that was completed before its workflow came is kept so long.
+    """
 
     key: PromiseKey
     result: pb.NotificationMessage | None = None
     waiters: list[Waiter] = field(default_factory=list[Waiter])
+    expires_at_ms: int | None = None
 
 
 class Sealed(Struct, frozen=True):
@@ -170,4 +174,4 @@ def _invocation_row(invocation: Invocation) -> Row:
 
 def _promise_row(promise: Promise) -> Row:
     result = promise.result.SerializeToString() if promise.result is not None else None
-    return (*promise.key, result, json.encode(promise.waiters))
+    return (*promise.key, result, json.encode(promise.waiters), promise.expires_at_ms)

@@ -4,9 +4,12 @@ First the journal, then the invocation itself, with its idempotency key, or as a
 A journal goes from its end, so that what is left of it stays dense; then its space is reused.
 """
 
+from perdure.engine.batch import PromiseKey
 from perdure.engine.invocation import Invocation
+from perdure.engine.keys import Key
 from perdure.engine.ledger import Ledger
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import workflow_invocation_id
 from perdure.protocol.messages import MessageType
 
 ROWS_MAX = 500  # in one go; with the pause, some 25,000 a second, and no commit grows by more than a few milliseconds
@@ -26,7 +29,12 @@ def purge_expired(ledger: Ledger) -> None:
             rows_left -= purge(ledger, invocation, rows_left)
         if rows_left <= 0:
             break
-    ledger.next_expiry_ms = ledger.now_ms + PAUSE_MS if expired else ledger.reader.next_expiry(ledger.now_ms)
+    promises = ledger.reader.expired_promises(ledger.now_ms, max(rows_left, 0))
+    for key in promises:
+        _look_after(ledger, key)
+    ledger.next_expiry_ms = (
+        ledger.now_ms + PAUSE_MS if expired or promises else ledger.reader.next_expiry(ledger.now_ms)
+    )
 
 
 def purge(ledger: Ledger, invocation: Invocation, rows_max: int = ROWS_MAX) -> int:
@@ -46,16 +54,24 @@ def purge(ledger: Ledger, invocation: Invocation, rows_max: int = ROWS_MAX) -> i
         ledger.touch(invocation)
         return len(going) + 1
     if invocation.handler_type == "WORKFLOW":
-        _forget_workflow(ledger, invocation)
+        _forget_workflow(ledger, invocation.object_key)
     ledger.batch.purged.append(invocation.number)
     ledger.drop(invocation)
     return len(going) + 1
 
 
-def _forget_workflow(ledger: Ledger, invocation: Invocation) -> None:
+def _look_after(ledger: Ledger, promise_key: PromiseKey) -> None:
+    """A promise that was completed in advance goes if its workflow has not come; else it is the workflow's now."""
+    scope, service, key, _ = promise_key
+    if ledger.find(workflow_invocation_id(service, key, scope or None)) is None:
+        _forget_workflow(ledger, (scope, service, key))
+    else:
+        ledger.promise(promise_key).expires_at_ms = None
+
+
+def _forget_workflow(ledger: Ledger, key: Key) -> None:
     """Its state and promises go; a handler that still waits for one of these is told."""
-    key = invocation.object_key
-    failure = pb.Failure(code=GONE, message=f"workflow {invocation.target.service}/{key[2]} was purged")
+    failure = pb.Failure(code=GONE, message=f"workflow {key[1]}/{key[2]} was purged")
     for promise in ledger.promises(key):
         for waiter in promise.waiters:
             waiting = ledger.find_number(waiter.number)

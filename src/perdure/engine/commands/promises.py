@@ -8,6 +8,7 @@ from perdure.engine.invocation import Invocation, Waiter
 from perdure.engine.ledger import Ledger
 from perdure.errors import Conflict, PerdureError, UsageError
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import workflow_invocation_id
 from perdure.protocol.messages import Envelope, MessageType
 
 ALREADY_COMPLETED = 409
@@ -85,6 +86,11 @@ def on_promise_completed(ledger: Ledger, event: PromiseCompleted) -> None:
 
 def _complete(ledger: Ledger, promise: Promise, result: pb.NotificationMessage) -> None:
     promise.result = result
+    scope, service, key, _ = promise.key
+    if ledger.find(workflow_invocation_id(service, key, scope or None)) is None:
+        # It waits for its workflow as long as results are kept, or it would be kept for ever if that never comes.
+        promise.expires_at_ms = ledger.now_ms + ledger.registry.defaults.retention_ms
+        ledger.expires(promise.expires_at_ms)
     waiters, promise.waiters = promise.waiters, []
     for waiter in waiters:
         waiting = ledger.find_number(waiter.number)

@@ -117,13 +117,15 @@ class Reader:
         return [name for (name,) in self._execute(query, key)]
 
     def promise(self, key: PromiseKey) -> Promise | None:
-        query = "select result, waiters from promise where scope = ? and service = ? and key = ? and name = ?"
+        query = (
+            "select result, waiters, expires_at from promise where scope = ? and service = ? and key = ? and name = ?"
+        )
         row = self._execute(query, key).fetchone()
         if row is None:
             return None
-        result, waiters = row
+        result, waiters, expires_at = row
         notification = pb.NotificationMessage.FromString(result) if result is not None else None
-        return Promise(key, notification, _WAITERS.decode(waiters))
+        return Promise(key, notification, _WAITERS.decode(waiters), expires_at)
 
     def called_by(self, id: InvocationId) -> list[int]:
         """The invocations that were called from this one and have not ended."""
@@ -140,8 +142,17 @@ class Reader:
 
     def next_expiry(self, after_ms: int) -> int | None:
         """The next time after this at which something is to be purged."""
-        row = self._execute("select min(expires_at) from invocation where expires_at > ?", (after_ms,)).fetchone()
+        query = (
+            "select min(at) from (select min(expires_at) as at from invocation where expires_at > ?1"
+            " union all select min(expires_at) from promise where expires_at > ?1)"
+        )
+        row = self._execute(query, (after_ms,)).fetchone()
         return row[0] if row is not None else None
+
+    def expired_promises(self, now_ms: int, limit: int) -> list[PromiseKey]:
+        """Promises that were completed before their workflow came, and should not be kept beyond now."""
+        query = "select scope, service, key, name from promise where expires_at <= ? order by expires_at limit ?"
+        return [(scope, service, key, name) for scope, service, key, name in self._execute(query, (now_ms, limit))]
 
     def mutation(self, place: int) -> bytes | None:
         row = self._execute("select record from mutation where place = ?", (place,)).fetchone()

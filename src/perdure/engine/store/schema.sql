@@ -93,8 +93,10 @@ create table promise (
     name     text not null,
     result   blob,                  -- protobuf NotificationMessage with value or failure; null while open
     waiters  blob not null,         -- json, as in invocation
+    expires_at integer,             -- completed in advance: when it is purged, if its workflow has not come by then
     primary key (scope, service, key, name)
 ) strict, without rowid;
+create index promise_expiring on promise (expires_at) where expires_at is not null;
 
 create table mutation (
     place    integer primary key,   -- its place among the invocations that wait for the same key

@@ -93,7 +93,9 @@ STATEMENTS: dict[str, Statement] = {
     "state": Statement("insert or replace into state (scope, service, key, name, value) values", 5),
     "clear_state": Statement("delete from state where (scope, service, key, name) in (values", 4, ")"),
     "clear_object": Statement("delete from state where (scope, service, key) in (values", 3, ")"),
-    "promise": Statement("insert or replace into promise (scope, service, key, name, result, waiters) values", 6),
+    "promise": Statement(
+        "insert or replace into promise (scope, service, key, name, result, waiters, expires_at) values", 7
+    ),
     "clear_promises": Statement("delete from promise where (scope, service, key) in (values", 3, ")"),
     "mutation": Statement("insert into mutation (place, scope, service, key, record) values", 5),
     "clear_mutation": Statement("delete from mutation where place in (values", 1, ")"),

@@ -1,5 +1,7 @@
 """Services over HTTP: the revision of each that new invocations go to, with its handlers and the options that hold."""
 
+from typing import Any
+
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +20,7 @@ from perdure.errors import UnknownTarget, UsageError
 from perdure.server.admin.answers import json_response, read_json
 from perdure.server.admin.operation import Operation
 from perdure.server.durations import parse_duration_ms
+from perdure.server.ingress_openapi import service_document
 
 TAG = "services"
 
@@ -45,6 +48,12 @@ async def list_services(request: Request) -> Response:
 async def show_service(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     return json_response(service_view(engine.registry, request.path_params["service"]))
+
+
+async def show_openapi(request: Request) -> Response:
+    engine: Engine = request.app.state.engine
+    service, server_url = request.path_params["service"], request.app.state.ingress_url
+    return json_response(service_document(engine.registry, service, server_url))
 
 
 async def configure(request: Request) -> Response:
@@ -104,6 +113,14 @@ OPERATIONS = [
         tag=TAG,
         summary="Show a service",
         answers={200: ServiceView},
+    ),
+    Operation(
+        method="GET",
+        path="/services/{service}/openapi",
+        endpoint=show_openapi,
+        tag=TAG,
+        summary="How to call a service over the ingress, as OpenAPI",
+        answers={200: dict[str, Any]},
     ),
     Operation(
         method="PATCH",

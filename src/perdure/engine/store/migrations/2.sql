@@ -57,10 +57,12 @@ create table promise (
     name     text not null,
     result   blob,
     waiters  blob not null,
+    expires_at integer,
     primary key (scope, service, key, name)
 ) strict, without rowid;
-insert into promise select '', service, key, name, result, waiters from old_promise;
+insert into promise select '', service, key, name, result, waiters, null from old_promise;
 drop table old_promise;
+create index promise_expiring on promise (expires_at) where expires_at is not null;
 
 create table mutation (
     place    integer primary key,
