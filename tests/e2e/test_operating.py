@@ -210,3 +210,21 @@ def test_any_question_is_asked_in_sql(perdure: Callable[..., str], run: Run, eng
     assert perdure("sql", "select 1 as a, 'x y' as b").splitlines() == ["a  b", "1  x y"]
     wrong = run("sql", "delete from sys_invocation", engine=engine)
     assert (wrong.returncode, wrong.stdout) == (1, "")
+
+
+def test_rules_are_put_shown_and_deleted(perdure: Callable[..., str], run: Run, engine: Command) -> None:
+    assert "no rules yet" in perdure("rules", "list")
+    put = perdure("rules", "set", "service:Reports", "--concurrency", "2", "--rate", "100/1m", "--burst", "5")
+    assert put == "service:Reports: rate 100/m, 5 at once, concurrency 2 (version 1)\n"
+    perdure("rules", "set", "openai/*", "--rate", "5/s", "--backlog", "9", "--description", "each customer")
+    listed = perdure("rules", "list").splitlines()
+    assert re.split("  +", listed[1]) == ["openai/*", "rate 5/s, backlog 9", "1", "each customer"]
+    assert perdure("rules", "set", "service:Reports", "--disabled", "--version", "1").endswith("disabled (version 2)\n")
+    stale = run("rules", "set", "service:Reports", "--concurrency", "1", "--version", "1", engine=engine)
+    assert stale.returncode == 1
+    assert [rule["version"] for rule in json.loads(perdure("rules", "list", "--json"))] == [1, 2]
+    unknown = run("rules", "delete", "openai/*", "nothing", engine=engine)
+    assert (unknown.returncode, unknown.stdout) == (2, "deleted openai/*\n")
+    assert "no rule nothing" in unknown.stderr
+    for wrong in (("--rate", "fast"), ("--burst", "3"), ("--rate", "3/soon")):
+        assert run("rules", "set", "openai", *wrong, engine=engine).returncode == 2

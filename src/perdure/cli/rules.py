@@ -1,0 +1,105 @@
+"""`perdure rules`: how many run at once, how often one begins, how many wait."""
+
+from typing import Annotated, Any
+
+import typer
+
+from perdure.cli.remote import ADMIN
+from perdure.cli.tables import print_json, print_table
+from perdure.errors import UsageError
+from perdure.server.durations import parse_duration_ms
+
+app = typer.Typer(no_args_is_help=True, help="Limit what runs: concurrency, rates and backlogs.")
+
+
+@app.command("list")
+def list_rules(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """List the rules."""
+    rules = ADMIN.ask_json("GET", "/limits/rules")["rules"]
+    if as_json:
+        print_json(rules)
+    elif not rules:
+        print("no rules yet: `perdure rules set service:Name --concurrency 10` makes one")
+    else:
+        rows = [
+            (
+                rule["pattern"],
+                "disabled" if rule["disabled"] else _limits(rule["limits"]),
+                rule["version"],
+                rule["description"],
+            )
+            for rule in rules
+        ]
+        print_table(("PATTERN", "LIMITS", "VERSION", "DESCRIPTION"), rows)
+
+
+@app.command("set")
+def set_rule(
+    pattern: Annotated[
+        str,
+        typer.Argument(
+            help="A scope, scope/key, service:Name, handler:Service/name or deployment:ID; `*` for any name."
+        ),
+    ],
+    concurrency: Annotated[int | None, typer.Option(help="So many run at once; 0 holds all back.")] = None,
+    rate: Annotated[str | None, typer.Option(help="So many begin in a time, such as 100/1m or 5/s.")] = None,
+    burst: Annotated[int | None, typer.Option(help="With --rate: so many at once after a pause.")] = None,
+    backlog: Annotated[int | None, typer.Option(help="So many wait before more from outside get 429.")] = None,
+    description: Annotated[str | None, typer.Option(help="For those who read the list.")] = None,
+    disabled: Annotated[bool, typer.Option("--disabled", help="Keep it, and limit nothing by it.")] = False,
+    version: Annotated[int | None, typer.Option(help="Refuse if the rule has another version by now.")] = None,
+) -> None:
+    """Put a rule in the place of the one with the same pattern. It holds at once."""
+    limits: dict[str, Any] = {"concurrency": concurrency, "backlog": backlog}
+    if rate is not None:
+        limits["rate"] = _rate(rate) | {"burst": burst}
+    elif burst is not None:
+        raise UsageError("--burst says how a --rate begins: give both")
+    wanted: dict[str, Any] = {
+        "pattern": pattern,
+        "limits": limits,
+        "description": description,
+        "disabled": disabled,
+    }
+    if version is not None:
+        wanted["precondition"] = {"type": "matches", "version": version}
+    [rule] = ADMIN.ask_json("PUT", "/limits/rules", [wanted])
+    print(f"{rule['pattern']}: {'disabled' if disabled else _limits(rule['limits'])} (version {rule['version']})")
+
+
+@app.command()
+def delete(
+    patterns: Annotated[list[str], typer.Argument(metavar="PATTERN...", help="As `perdure rules list` shows them.")],
+) -> None:
+    """Delete rules. What waited for them begins as others allow."""
+    deleted = ADMIN.ask_json("POST", "/limits/rules/bulk-delete", [{"pattern": pattern} for pattern in patterns])
+    unknown = [pattern for pattern in patterns if pattern not in deleted]
+    for pattern in deleted:
+        print(f"deleted {pattern}")
+    if unknown:
+        raise UsageError(f"no rule {', '.join(unknown)}: `perdure rules list` shows what there is")
+
+
+def _rate(text: str) -> dict[str, Any]:
+    permits, slash, per = text.partition("/")
+    if not (slash and permits.isascii() and permits.isdigit()):
+        raise UsageError(f"--rate {text}: expected so many in a time, such as 100/1m or 5/s")
+    return {"permits": int(permits), "per_ms": parse_duration_ms(per if per[:1].isdigit() else f"1{per}")}
+
+
+def _limits(limits: dict[str, Any]) -> str:
+    said = [f"{name} {limits[name]}" for name in ("concurrency", "backlog") if limits.get(name) is not None]
+    rate = limits.get("rate")
+    if rate:
+        burst = f", {rate['burst']} at once" if rate.get("burst") is not None else ""
+        said.insert(0, f"rate {rate['permits']}/{_period(rate['per_ms'])}{burst}")
+    return ", ".join(said) or "unlimited"
+
+
+def _period(per_ms: int) -> str:
+    for unit, unit_ms in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
+        if per_ms % unit_ms == 0:
+            return f"{per_ms // unit_ms}{unit}" if per_ms > unit_ms else unit
+    return f"{per_ms}ms"
