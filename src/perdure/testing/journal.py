@@ -111,6 +111,8 @@ def entry_name(envelope: Envelope) -> str:
     if envelope.type == MessageType.SIGNAL:
         assert isinstance(envelope.message, pb.NotificationMessage)
         return f"signal {_signal_name(envelope.message)!r}"
+    if envelope.type == MessageType.CALL_INVOCATION_ID_COMPLETION:
+        return "the id of a call or send"
     command = envelope.type & 0x7FFF | 0x0400
     return f"the result of a {_TYPES.get(command, MessageType(envelope.type).name.lower().replace('_', '-'))}"
 

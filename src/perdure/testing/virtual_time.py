@@ -58,6 +58,9 @@ class VirtualTime:
         self.loop = loop
         loop._selector = _Selector(selector, self)  # type: ignore[attr-defined]  # pyright: ignore
         loop.time = self.now_s
+        # A timer fires when it is due within this. The real clock's nanosecond is lost in a float after some months,
+        # and a timer that is due right now would never fire.
+        loop._clock_resolution = 1e-6  # type: ignore[attr-defined]  # pyright: ignore
         setattr(loop, _ATTRIBUTE, self)
 
     @staticmethod

@@ -194,6 +194,14 @@ async def test_asyncio_sleep_is_virtual() -> None:
         assert time.monotonic() - begun < 1
 
 
+async def test_timers_fire_however_late_the_clock_is() -> None:
+    async with Harness(SERVICES) as h:
+        for days in (100, 10_000, 100_000):
+            await h.advance(timedelta(days=days))
+            for ms in (1, 7, 13):
+                await asyncio.sleep(ms / 1000)
+
+
 async def test_time_is_real_again_afterwards() -> None:
     loop = asyncio.get_running_loop()
     async with Harness(SERVICES) as h:
