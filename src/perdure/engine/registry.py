@@ -86,11 +86,15 @@ class Registry:
         """
         resolved = self._resolved.get((service, handler))
         if resolved is None:
-            draining = [each.id for each in self.draining if (each.id, service, handler) in self._pinned]
-            if service not in self.services and draining:
-                raise ServiceDrained(service, draining)
+            self.check_drained(service)
             raise UnknownTarget(f"{service}/{handler}", self.targets())
         return resolved
+
+    def check_drained(self, service: str) -> None:
+        """Raises `ServiceDrained` where only deployments have a service that take nothing new."""
+        draining = [deployment.id for deployment in self.draining if service in deployment.revisions]
+        if service not in self.services and draining:
+            raise ServiceDrained(service, draining)
 
     def resolve_pinned(self, deployment_id: DeploymentId, service: str, handler: str) -> ResolvedHandler:
         """Where an invocation goes on that has begun: the handler as it is in the deployment that it is pinned to.

@@ -225,7 +225,10 @@ class Ingress:
 
     def _service(self, name: str) -> ServiceManifest | None:
         revision = self._engine.registry.services.get(name)
-        return None if revision is None else revision.manifest
+        if revision is None:
+            self._engine.registry.check_drained(name)
+            return None
+        return revision.manifest
 
     def _entrance(self, service: str, handler: str) -> Entrance:
         """Made anew when a registration has replaced the handler. Raises `UnknownTarget`."""
