@@ -158,7 +158,19 @@ HANDLES = (
     perdure.Endpoint,
 )
 METHODS = {name for handle in HANDLES for name in dir(handle) if not name.startswith("_")}
-INTERNAL = {"attempt_finished", "combinator", "missing", "progress", "handle", "open_attempt", "manifest", "handler"}
+INTERNAL = {
+    "attempt_finished",
+    "settle",
+    "address",
+    "exchange",
+    "combinator",
+    "missing",
+    "progress",
+    "handle",
+    "open_attempt",
+    "manifest",
+    "handler",
+}
 """What only our own modules call."""
 
 
