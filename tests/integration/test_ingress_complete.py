@@ -11,6 +11,7 @@ import pytest
 
 from perdure.engine.config import EngineConfig
 from perdure.engine.events import Failure, Target
+from perdure.errors import Overloaded
 from perdure.protocol.ids import idempotent_invocation_id, new_invocation_id, workflow_invocation_id
 from tests.integration.server_fixtures import Served, serve
 from tests.unit.server.fake_engine import FakeEngine
@@ -174,6 +175,13 @@ async def test_what_is_too_large_is_answered_before_it_is_sent_and_the_connectio
     assert b"connection: close" in answer.lower()
     assert str(LIMIT).encode() in answer
     writer.close()
+
+
+async def test_a_full_backlog_is_answered_with_when_to_come_back(served: Served) -> None:
+    served.engine.refusal = Overloaded("too many wait", retry_after_ms=1_500)
+    response = await served.ingress.post("/Echo/echo")
+    assert (response.status_code, response.headers["retry-after"]) == (429, "2")
+    assert response.headers["x-restate-error-source"] == "ingress"
 
 
 async def test_documents_of_all_and_of_one_service(served: Served) -> None:

@@ -70,6 +70,12 @@ CORES = [
     "engine/schedules.py",
     "engine/firing.py",
     "engine/commands",
+    "server/ingress_paths.py",
+    "server/ingress_targets.py",
+    "server/ingress_request.py",
+    "server/ingress_openapi.py",
+    "server/openapi_builtin.py",
+    "server/openapi_schemas.py",
 ]
 IMPURE = {
     "asyncio",
