@@ -534,6 +534,7 @@ class TestFailures:
         assert stored is not None
         assert stored.last_failure is not None
         assert (stored.last_failure.code, stored.last_failure.command_index) == (570, 1)
+        assert f"perdure invocations resume {stored.id} --deployment latest" in stored.last_failure.message
 
     def test_an_error_that_asks_to_fail_ends_the_invocation(self, table: Table) -> None:
         request = table.submit("Greeter/greet")

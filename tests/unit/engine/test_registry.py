@@ -2,10 +2,14 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perdure.engine.addresses import EMBEDDED_URI, Address, normal_uri
 from perdure.engine.config import HandlerDefaults, RetryPolicy
 from perdure.engine.deployment import Deployment
+from perdure.engine.events import Setting
+from perdure.engine.options import Overrides
 from perdure.engine.registration import Manner, Registration, plan
 from perdure.engine.registry import Registry
 from perdure.engine.registry_views import (
@@ -16,7 +20,7 @@ from perdure.engine.registry_views import (
     service_view,
     services_view,
 )
-from perdure.errors import DeploymentRejected, UnknownDeployment, UnknownTarget, UsageError
+from perdure.errors import Conflict, DeploymentRejected, ServiceDrained, UnknownDeployment, UnknownTarget, UsageError
 from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ServiceManifest, ServiceType
 from perdure.protocol.ids import DeploymentId
 from tests.unit.server.fake_engine import NothingLeft
@@ -304,10 +308,103 @@ def test_views_have_the_open_interfaces_shape(admin: Admin) -> None:
     assert "workflow_completion_retention" not in shown
     [handler] = shown["handlers"]
     assert (handler["ty"], handler["input_json_schema"]) == ("Shared", {"type": "string"})
-    assert handler["input_description"] == "none or value of content-type 'application/json'"
+    assert handler["input_description"] == "JSON string"
     assert msgspec.to_builtins(registration_view(registry, registration))["services"] == [shown]
 
 
 @pytest.mark.parametrize(("ms", "text"), [(0, "0s"), (500, "500ms"), (60_000, "1m"), (86_400_000, "1d")])
 def test_durations_read_as_people_write_them(ms: int, text: str) -> None:
     assert friendly_duration(ms) == text
+
+
+class Store:
+    """Keeps settings and deployments as the engine's store does, and gives a registry that is read back from it."""
+
+    def __init__(self) -> None:
+        self.settings: dict[tuple[str, str], bytes] = {}
+        self.registry = Registry(HandlerDefaults())
+
+    def keep(self, changes: tuple[Setting, ...]) -> None:
+        for kind, name, record in changes:
+            if record is None:
+                self.settings.pop((kind, name), None)
+            else:
+                self.settings[kind, name] = record
+
+    def read_back(self) -> Registry:
+        deployments = [Deployment.decode(each.encode()) for each in self.registry.deployments.values()]
+        return Registry(
+            HandlerDefaults(),
+            deployments,
+            lambda wanted: {name: record for (kind, name), record in self.settings.items() if kind == wanted},
+        )
+
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["register", "promote", "demote", "drain", "remove", "override"]),
+        st.integers(0, 3),
+        st.sets(st.sampled_from("AB"), min_size=1),
+    ),
+    max_size=30,
+)
+
+
+@given(OPERATIONS)
+def test_whatever_operators_do_calls_go_to_the_promoted_or_the_latest_also_after_a_restart(
+    operations: list[tuple[str, int, set[str]]],
+) -> None:
+    store, revisions = Store(), dict[str, list[int]]()
+    registry = store.registry
+    for count, (operation, which, names) in enumerate(operations):
+        ids = list(registry.deployments)
+        id = ids[which % len(ids)] if ids else None
+        match operation:
+            case "register":
+                offered = manifest(*(service(name, "go") for name in sorted(names)))
+                new_id = DeploymentId(f"dp_{count}")
+                planned = plan(registry, Address(f"http://h{count}/"), offered, new_id=new_id, now_ms=count)
+                store.keep(registry.put(planned.deployment))
+                for name, revision in planned.deployment.revisions.items():
+                    revisions.setdefault(name, []).append(revision)
+            case "promote" if id is not None and not registry.deployments[id].draining:
+                store.keep(registry.promote(id))
+                assert set(registry.serves(id)) == set(registry.deployments[id].revisions)
+            case "demote" if id is not None:
+                store.keep(registry.demote(id))
+            case "drain" if id is not None:
+                store.keep(registry.put(msgspec.structs.replace(registry.deployments[id], draining=True)))
+            case "remove" if id is not None:
+                store.keep(registry.remove(id))
+            case "override" if registry.services:
+                revision = registry.service(sorted(registry.services)[0])
+                store.keep(registry.override(revision, Overrides(abort_timeout_ms=count)))
+                assert registry.resolve(revision.name, "go").options.abort_timeout_ms == count
+            case _:
+                pass
+
+    open_ones = [deployment for deployment in registry.deployments.values() if not deployment.draining]
+    for name, revision in registry.services.items():
+        having = [deployment for deployment in open_ones if name in deployment.revisions]
+        latest = max(having, key=lambda deployment: deployment.revisions[name])
+        assert revision.deployment_id == registry.promotions.get(name, latest.id)
+    assert set(registry.services) == {name for deployment in open_ones for name in deployment.revisions}
+    assert all(counted == list(range(1, len(counted) + 1)) for counted in revisions.values())  # none comes twice
+
+    again = store.read_back()
+    assert again.services == registry.services
+    assert again.promotions == registry.promotions
+    assert [again.next_revision(name) for name in "AB"] == [registry.next_revision(name) for name in "AB"]
+    for name in registry.services:
+        assert again.resolve(name, "go") == registry.resolve(name, "go")
+
+
+def test_a_draining_deployment_cannot_be_promoted_and_says_why_it_takes_nothing(admin: Admin) -> None:
+    first = admin.register(URI, manifest(service("Greeter", "greet"))).deployment
+    admin.registry.put(msgspec.structs.replace(first, draining=True))
+    with pytest.raises(Conflict, match="is being drained"):
+        admin.registry.promote(first.id)
+    with pytest.raises(ServiceDrained, match="dp_1 is being drained"):
+        admin.registry.resolve("Greeter", "greet")
+    again = admin.register(URI, manifest(service("Greeter", "greet")))
+    assert ([info.code for info in again.info], again.deployment.draining) == (["drain-ended"], False)
