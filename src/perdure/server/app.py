@@ -20,6 +20,7 @@ from perdure.server.ingress import Ingress
 from perdure.server.query.queries import Queries, QueryLimits
 from perdure.server.sockets import bind, url_of
 
+_QUERIES = QueryLimits()
 _CLOSING_S = 1.0  # for answers of 503 to be written to those who still wait when the grace is over
 
 
@@ -30,7 +31,7 @@ class ServerConfig:
     host: str = "127.0.0.1"
     ingress_port: int = 8080
     admin_port: int = 9070
-    queries: QueryLimits = QueryLimits()
+    queries: QueryLimits = _QUERIES
 
 
 class HttpServer:

@@ -16,6 +16,7 @@ from perdure.server.query.tables import entry_word
 
 JsonObject = dict[str, Any]
 
+_NO_TIME: JsonObject = {"secs": 0, "nanos": 0}
 _NO_SPAN: JsonObject = {
     "span_context": {
         "trace_id": [0] * 16,
@@ -109,8 +110,8 @@ def _call(message: Any, invoked_id: str | None, invoked_type: str | None, lite: 
             "parameter": _bytes(message.parameter),
             "headers": [{"name": header.key, "value": header.value} for header in message.headers],
             "idempotency_key": message.idempotency_key if message.HasField("idempotency_key") else None,
-            "completion_retention_duration": None,
-            "journal_retention_duration": None,
+            "completion_retention_duration": _NO_TIME,
+            "journal_retention_duration": _NO_TIME,
         }
         fields = {"request": request}
     if isinstance(message, pb.OneWayCallCommandMessage):

@@ -193,6 +193,10 @@ def _text(value: Value) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
+def translate(text: str, old: str, new: str) -> str:
+    return text.translate({ord(letter): new[n] if n < len(new) else None for n, letter in enumerate(old)})
+
+
 def encode(value: Value, how: str) -> str:
     match how.lower():
         case "hex":
@@ -302,9 +306,7 @@ _STRICT: dict[str, Callable[..., Value]] = {
     "initcap": lambda text: text.title(),
     "starts_with": lambda text, start: int(text.startswith(start)),
     "ends_with": lambda text, end: int(text.endswith(end)),
-    "translate": lambda text, old, new: text.translate(
-        {ord(letter): new[n] if n < len(new) else None for n, letter in enumerate(old)}
-    ),
+    "translate": translate,
     "to_hex": lambda number: f"{number:x}",
     "md5": lambda value: hashlib.md5(_bytes(value), usedforsecurity=False).hexdigest(),
     "sha256": lambda value: hashlib.sha256(_bytes(value)).digest(),

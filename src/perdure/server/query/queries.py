@@ -78,7 +78,7 @@ class Queries:
                 match await _read(process):
                     case ["part", bytes() as part]:
                         parts.append(part)
-                    case ["need", list() as names]:
+                    case ["need", names]:
                         _write(process, [await live_rows(self._engine, names)])
                     case ["reason", int() as number]:
                         _write(process, [self._engine.introspection.waiting_reason(number)])

@@ -79,7 +79,10 @@ def _some(cursor: Any) -> list[Any]:
 def _may(action: int, first: str | None, second: str | None, database: str | None, view: str | None) -> int:
     """Nothing but reading, and the store's own tables through our views alone."""
     if action == apsw.SQLITE_READ:
-        return apsw.SQLITE_DENY if database == "main" and view is None else apsw.SQLITE_OK
+        if database != "main" or view is not None or first == "json_each":
+            return apsw.SQLITE_OK
+        only_counts = not second  # of a view that SQLite has flattened, it does not say the name then
+        return apsw.SQLITE_OK if only_counts else apsw.SQLITE_DENY
     if action == apsw.SQLITE_FUNCTION and second == "load_extension":
         return apsw.SQLITE_DENY
     return apsw.SQLITE_OK if action in _ALLOWED else apsw.SQLITE_DENY

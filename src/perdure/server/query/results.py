@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
-import nanoarrow as na
-from nanoarrow.ipc import StreamWriter
+import nanoarrow  # pyright: ignore[reportMissingTypeStubs]
+from nanoarrow import ipc  # pyright: ignore[reportMissingTypeStubs]
 
 from perdure.server.query import moments
 from perdure.server.query.kinds import LISTS, Kind
 from perdure.server.query.translation import Output
 
+na: Any = nanoarrow  # which says nothing of its types
+_ipc: Any = ipc
 Row = Sequence[Any]
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 JSON_TYPE = "application/json"
@@ -126,7 +128,7 @@ class ArrowEncoder:
         self._outputs = outputs
         self._schema: Any = na.struct({output.name: _ARROW[output.kind] for output in outputs})
         self._pieces = _Pieces()
-        self._writer: Any = StreamWriter.from_writable(self._pieces)
+        self._writer: Any = _ipc.StreamWriter.from_writable(self._pieces)
         self._begun = False
 
     def rows(self, rows: Sequence[Row]) -> bytes:

@@ -5,6 +5,7 @@ its kind kept beside it: that is what tells a moment from a number, and so what 
 """
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -62,13 +63,14 @@ def translate(sql: str, now_ms: int) -> Translated:
         tree = qualify_columns(tree, _SCHEMA, expand_alias_refs=False)
         scopes = {id(scope.expression): scope for scope in traverse_scope(tree)}
     except OptimizeError as error:
-        raise BadQuery(f"the query cannot be resolved: {error}") from error
+        raise BadQuery(_unresolved(error, tables)) from error
     rewriter = _Rewriter(scopes, now_ms)
     tree = rewriter.visit(tree)
     kinds = rewriter.outputs_of(tree)
     if names is None or len(names) != len(kinds):
         names = [name for name, _ in kinds]
-    _check_unique(names)
+    else:
+        _check_unique(names)
     live = {each for table in tables for each in table.live}
     text = tree.sql(dialect="sqlite", identify=True)
     outputs = [Output(name, kind) for name, (_, kind) in zip(names, kinds, strict=True)]
@@ -98,7 +100,7 @@ def _parse(sql: str) -> exp.Expr:
         raise BadQuery(f"the query cannot be read: {error}") from error
     if len(statements) != 1:
         raise BadQuery(f"one statement at a time: the query has {len(statements)}")
-    tree = cast(exp.Expr, statements[0])
+    tree = statements[0]
     if isinstance(tree, exp.Values):
         row = tree.expressions[0]
         width = len(row.expressions) if isinstance(row, exp.Tuple) else 1
@@ -107,7 +109,9 @@ def _parse(sql: str) -> exp.Expr:
             for each in tree.expressions
         ]
         tree = arms[0] if len(arms) == 1 else exp.union(*arms, distinct=False)
-    if not isinstance(tree, exp.Query) or any(tree.find_all(exp.Into, exp.DML, exp.DDL, exp.Command)):
+    if not isinstance(tree, exp.Query) or any(
+        tree.find_all(exp.Into, exp.Insert, exp.Update, exp.Delete, exp.Create, exp.Command)
+    ):
         raise BadQuery("the store can only be read: queries begin with SELECT, WITH or VALUES")
     return tree
 
@@ -116,6 +120,13 @@ def _syntax(error: ParseError) -> str:
     first = error.errors[0] if error.errors else {}
     where = f"line {first.get('line')}, column {first.get('col')}, at {first.get('highlight')!r}"
     return f"the query cannot be parsed: {first.get('description') or error} ({where})"
+
+
+def _unresolved(error: OptimizeError, tables: list[Table]) -> str:
+    unknown = re.search(r"Unknown column: (\w+)", str(error))
+    if unknown is None:
+        return f"the query cannot be resolved: {error}"
+    return f"no column {unknown[1]}. {near(unknown[1], {column.name for table in tables for column in table.columns})}"
 
 
 def _names(tree: exp.Expr) -> list[str] | None:
@@ -182,10 +193,10 @@ def _resolve_tables(tree: exp.Expr) -> list[Table]:
 def _name_derived_tables(tree: exp.Expr) -> None:
     """A subquery without a name can be spoken of by the name of the one table in it, as DataFusion allows."""
     for subquery in tree.find_all(exp.Subquery):
-        inner = subquery.this
+        inner: Any = subquery.this
         if subquery.alias or not isinstance(subquery.parent, exp.From | exp.Join) or not isinstance(inner, exp.Select):
             continue
-        source = inner.args.get("from_")
+        source: Any = inner.args.get("from_")
         if source is not None and not inner.args.get("joins") and source.this.alias_or_name:
             subquery.set("alias", exp.TableAlias(this=exp.to_identifier(source.this.alias_or_name)))
 
@@ -278,7 +289,8 @@ class _Rewriter:
             if isinstance(held, exp.Expr):
                 node.set(key, self.visit(held))
             elif isinstance(held, list):
-                node.set(key, [self.visit(each) if isinstance(each, exp.Expr) else each for each in held])
+                items = cast(list[Any], held)
+                node.set(key, [self.visit(each) if isinstance(each, exp.Expr) else each for each in items])
 
     def _select(self, node: exp.Select) -> exp.Expr:
         scope = self._scopes.get(id(node))
