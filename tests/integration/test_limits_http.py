@@ -13,25 +13,30 @@ from perdure.sdk.service import Service
 from perdure.server.app import ServerConfig
 
 model = Service("Model")
-gate = asyncio.Event()
+
+
+class Gate:
+    """What the handler waits for; an event belongs to the loop of one test."""
+
+    event: asyncio.Event
 
 
 @model.handler()
 async def ask(ctx: Context, question: str) -> str:
-    await ctx.run_typed("ask", gate.wait)
+    await ctx.run_typed("ask", Gate.event.wait)
     return question.upper()
 
 
 @pytest.fixture
 async def ports() -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
-    gate.clear()
+    Gate.event = asyncio.Event()
     async with (
         Engine([model], data_dir=None, http=ServerConfig(ingress_port=0, admin_port=0)) as engine,
         httpx.AsyncClient(base_url=engine.ingress_url or "", timeout=30) as ingress,
         httpx.AsyncClient(base_url=engine.admin_url or "", timeout=30) as admin,
     ):
         yield ingress, admin
-        gate.set()
+        Gate.event.set()
 
 
 async def test_a_full_backlog_is_a_429_that_says_when_to_come_again(
@@ -49,7 +54,7 @@ async def test_a_full_backlog_is_a_429_that_says_when_to_come_again(
     assert refused.json()["message"].startswith("1 invocations wait to begin at limit `openai`, whose backlog is 1")
     elsewhere = await ingress.post("/Model/ask/send", json="hello")
     assert elsewhere.status_code == 202
-    gate.set()
+    Gate.event.set()
     answers = [
         (await ingress.get(f"/restate/invocation/{response.json()['invocationId']}/attach")).json()
         for response in accepted
