@@ -19,8 +19,8 @@ demo: $(VENV)/.demo ## Agents answer, the engine is killed and goes on: the two-
 	$(BIN)/perdure demo --once
 
 test: check $(PEERS)/.installed $(NPM)/.installed ## All checks and all tests
-	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/e2e
-	$(BIN)/pytest tests/integration tests/conformance tests/e2e
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/e2e
+	$(BIN)/pytest tests/integration tests/conformance tests/peers tests/e2e
 
 check: $(VENV)/.dev ## Format, lint and types
 	$(BIN)/ruff format --check .

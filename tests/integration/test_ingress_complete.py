@@ -120,6 +120,11 @@ async def test_a_workflow_is_submitted_for_later(served: Served) -> None:
     assert served.engine.asked[0].delay_ms == 93_600_000
 
 
+async def test_a_delay_without_a_unit_is_milliseconds(served: Served) -> None:
+    assert (await served.ingress.post("/Echo/echo/send?delay=300")).status_code == 202
+    assert served.engine.asked[0].delay_ms == 300
+
+
 async def test_signals_are_sent_by_name(served: Served) -> None:
     id = (await served.ingress.post("/Echo/hang/send")).json()["invocationId"]
     sent = await served.ingress.post(f"/restate/signals/{id}/go%2Fon%20%C3%A4/resolve", json={"a": 1})

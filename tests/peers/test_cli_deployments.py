@@ -87,10 +87,11 @@ def test_registering_again_changes_nothing(cli: Cli, engine: EngineAddress, endp
     assert f"Deployment already exists with id {deployment_id(engine, endpoint)}" in text
 
 
-def test_registering_with_force_makes_new_revisions(cli: Cli, engine: EngineAddress, endpoint: str) -> None:
-    text = cli("deployments", "register", "--force", endpoint)
-    assert "SERVICES THAT WILL BE UPDATED" in text
-    assert fields(text)["Deployment ID"] == deployment_id(engine, endpoint)
+def test_registering_with_force_replaces_what_is_there(cli: Cli, engine: EngineAddress, twin: str) -> None:
+    with registered(cli, engine, twin) as id:
+        text = cli("deployments", "register", "--force", "--extra-header", "x-tenant=blue", twin)
+        assert "SERVICES THAT WILL BE UPDATED" in text
+        assert fields(cli("deployments", "describe", id))["Deployment Additional Header"] == "x-tenant: blue"
 
 
 def test_an_endpoint_that_is_not_there_is_not_registered(cli: Cli) -> None:

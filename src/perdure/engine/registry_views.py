@@ -5,7 +5,7 @@ up. What there is none of is left out.
 """
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from msgspec import UNSET, Struct, UnsetType, to_builtins
 
@@ -315,13 +315,23 @@ def _input_description(payload: Payload | None) -> str:
         return "any value, or none"
     if payload.content_type is None:
         return "none"
+    if payload.json_schema is not UNSET:
+        return _json_description(payload.json_schema)
     optional = "" if payload.required else "none or "
     return f"{optional}value of content-type '{payload.content_type}'"
 
 
 def _output_description(payload: Payload | None) -> str:
+    if payload is not None and payload.content_type is not None and payload.json_schema is not UNSET:
+        return _json_description(payload.json_schema)
     content_type = "application/json" if payload is None else payload.content_type
     return "none" if content_type is None else f"value of content-type '{content_type}'"
+
+
+def _json_description(schema: Any) -> str:
+    """As clients of the open interface show it: `JSON integer`."""
+    type = cast(dict[str, Any], schema).get("type") if isinstance(schema, dict) else None
+    return f"JSON {type}" if isinstance(type, str) else "JSON value"
 
 
 def friendly_duration(duration_ms: int) -> str:

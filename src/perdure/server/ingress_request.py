@@ -81,7 +81,9 @@ def _read_query(query: bytes, read: Modifiers) -> None:
         read.limit_key = fields["limit-key"][-1] or None
     if "delay" in fields:
         try:
-            read.delay_ms = parse_duration_ms(fields["delay"][-1])
+            text = fields["delay"][-1]
+            # The official Python client leaves the unit out, and means milliseconds.
+            read.delay_ms = parse_duration_ms(f"{text}ms" if text.isdecimal() else text)
         except UsageError as error:
             raise UsageError(f"bad delay query parameter: {error}") from None
 
