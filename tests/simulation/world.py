@@ -248,6 +248,7 @@ class World:
             data_dir=self.folder,
             attempts_max=self.attempts_max,
             handler_defaults=HandlerDefaults(
+                retention_ms=2 * VIRTUAL_DEADLINE_S * 1000,  # the same key means the same invocation to the end
                 inactivity_timeout_ms=60_000,
                 abort_timeout_ms=120_000,
                 retry_policy=RetryPolicy(initial_interval_ms=20, max_attempts=None),
