@@ -194,11 +194,12 @@ def _name_derived_tables(tree: exp.Expr) -> None:
     """A subquery without a name can be spoken of by the name of the one table in it, as DataFusion allows."""
     for subquery in tree.find_all(exp.Subquery):
         inner: Any = subquery.this
-        if subquery.alias or not isinstance(subquery.parent, exp.From | exp.Join) or not isinstance(inner, exp.Select):
-            continue
-        source: Any = inner.args.get("from_")
-        if source is not None and not inner.args.get("joins") and source.this.alias_or_name:
-            subquery.set("alias", exp.TableAlias(this=exp.to_identifier(source.this.alias_or_name)))
+        named = subquery.alias or not isinstance(subquery.parent, exp.From | exp.Join)
+        source: Any = None if named or not isinstance(inner, exp.Select) else inner.args.get("from_")
+        if source is not None and not inner.args.get("joins"):
+            name: str = source.this.alias_or_name
+            if name:
+                subquery.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
 
 
 class _Rewriter:
