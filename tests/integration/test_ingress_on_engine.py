@@ -64,7 +64,7 @@ async def ingress() -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def send(ingress: httpx.AsyncClient, path: str, argument: object = None) -> str:
-    answer = await ingress.post(path, **({} if argument is None else {"json": argument}))
+    answer = await (ingress.post(path) if argument is None else ingress.post(path, json=argument))
     assert answer.status_code == 202, answer.text
     return answer.json()["invocationId"]
 
