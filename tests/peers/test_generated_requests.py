@@ -76,3 +76,5 @@ def test_the_admin_port_answers_as_its_document_says_of_what_is_there(shop: Engi
         "operation": "cancel",
     }
     no_violation(f"{shop.admin_url}/openapi", tmp_path, there)
+    left = httpx.get(f"{shop.admin_url}/invocations/{there['invocation_id']}", trust_env=False)
+    assert left.status_code == 404 or left.json()["status"] == "completed", "no operation reached the invocation"
