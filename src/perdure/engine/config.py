@@ -42,6 +42,7 @@ class EngineConfig:
     `attempts_max`: attempts that run at once; more wait, and those that only wait are asked to suspend for them.
     `backlog_max`: invocations that may wait to begin, for a slot or for their key; new ones from outside are refused
         beyond (429).
+    `body_bytes_max`: the largest body that the ingress takes. `bodies_bytes_max`: all that come in pieces, together.
     `eager_state_bytes_max`: keys and values that an attempt is given at its start; the rest it fetches.
     """
 
