@@ -1,4 +1,4 @@
-"""v2 of a service ships while 1,000 invocations of v1 run: all of them finish on v1, though the engine is killed once."""
+"""v2 of a service ships while 1,000 invocations of v1 run: these finish on v1, though the engine is killed once."""
 
 import asyncio
 import json

@@ -12,10 +12,12 @@ _QUESTIONS = {
     "L1: a journal is dense from 0, and entry 0 is the input": """
         select invocation from journal group by invocation
         having count(*) != max(idx) + 1 or max(case idx when 0 then type end) != 0x0400""",
-    "L2: a key has one holder": f"select key from invocation where {_HELD} group by scope, service, key having count(*) > 1",
+    "L2: a key has one holder": f"""
+        select key from invocation where {_HELD} group by scope, service, key having count(*) > 1""",
     "L2: where somebody waits for a key, somebody holds it": f"""
         select key from invocation as waiting where status = 'pending' and not exists (
-            select 1 from invocation where scope = waiting.scope and service = waiting.service and key = waiting.key and {_HELD})""",
+            select 1 from invocation
+            where scope = waiting.scope and service = waiting.service and key = waiting.key and {_HELD})""",
 }
 
 

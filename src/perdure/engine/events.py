@@ -53,7 +53,7 @@ class Accepted(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """What was asked for is done; or, `done` false, there was nothing to do, or it is under way. `note`: what to know."""
+    """What was asked for is done; else there was nothing to do, or it is under way. `note`: what to know of it."""
 
     done: bool
     note: str | None = None

@@ -1,4 +1,4 @@
-"""What only the engine's memory knows, for those who look at the engine through SQL; the rest they read in its store."""
+"""What only the engine's memory knows, for those who look at it through SQL; the rest they read in its store."""
 
 from collections.abc import Iterable
 from pathlib import Path

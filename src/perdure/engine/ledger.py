@@ -394,9 +394,7 @@ class Ledger:
 
     def promises(self, key: Key) -> list[Promise]:
         """All promises of a workflow."""
-        names = {name for name in self.reader.promise_names(key)} | {
-            each[3] for each in self._promises if each[:3] == key
-        }
+        names = {*self.reader.promise_names(key), *(each[3] for each in self._promises if each[:3] == key)}
         return [self.promise((*key, name)) for name in sorted(names)]
 
     def clear_promises(self, key: Key) -> None:

@@ -1,4 +1,4 @@
-"""Priorities: which of those that wait goes first. They travel as a header, over the ingress and from handlers alike."""
+"""Priorities: which of those that wait goes first. They travel as a header, from outside and from handlers alike."""
 
 from typing import Final
 
