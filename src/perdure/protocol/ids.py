@@ -98,7 +98,7 @@ def new_invocation_id(partition: str | None = None) -> InvocationId:
 
 def workflow_invocation_id(service: str, key: str, scope: str | None = None) -> InvocationId:
     """The id of a workflow's one main invocation."""
-    parts = ["wf", *([] if scope is None else [scope]), service, key]
+    parts = ["wf", service, key] if scope is None else ["wf@", scope, service, key]
     return invocation_id(_hash(scope or key, _KEY_BYTES) + _hash(",".join(parts), _UNIQUE_BYTES))
 
 
@@ -106,7 +106,8 @@ def idempotent_invocation_id(
     service: str, key: str | None, handler: str, idempotency_key: str, scope: str | None = None
 ) -> InvocationId:
     """The id that all requests with this idempotency key to this target share."""
-    parts = [part for part in ("ik", scope, service, key, handler, idempotency_key) if part is not None]
+    tag = "ik" if scope is None else "ik@"  # told apart, as keys may hold commas
+    parts = [part for part in (tag, scope, service, key, handler, idempotency_key) if part is not None]
     partition = scope or (idempotency_key if key is None else key)
     return invocation_id(_hash(partition, _KEY_BYTES) + _hash(",".join(parts), _UNIQUE_BYTES))
 

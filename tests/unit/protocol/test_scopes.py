@@ -3,6 +3,7 @@
 import pytest
 
 from perdure.errors import UsageError
+from perdure.protocol.ids import idempotent_invocation_id, workflow_invocation_id
 from perdure.protocol.scopes import check_scope
 
 ALLOWED = ["a", "Tenant-7_x.y", "x" * 36]
@@ -27,3 +28,10 @@ def test_names_that_are_neither(name: str) -> None:
 def test_a_limit_key_belongs_to_a_scope() -> None:
     with pytest.raises(UsageError, match="without a scope"):
         check_scope(None, "a")
+
+
+def test_what_is_in_a_scope_is_never_what_is_in_none() -> None:
+    assert workflow_invocation_id("y", "z", "x")[-22:] != workflow_invocation_id("x", "y,z")[-22:]
+    assert (
+        idempotent_invocation_id("s", None, "h", "k", "x")[-22:] != idempotent_invocation_id("x", "s", "h", "k")[-22:]
+    )
