@@ -3,10 +3,10 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import httpx
+import pyqwest
 import pytest
 
 from perdure.demo.stage import port_or_free
@@ -31,23 +31,38 @@ async def wait(ctx: perdure.Context, number: int) -> str:
 class Caller:
     """Sends and releases invocations through the ingress, so many at a time."""
 
-    def __init__(self, ingress: str) -> None:
-        self.http = httpx.AsyncClient(base_url=ingress, timeout=30, limits=httpx.Limits(max_connections=AT_ONCE))
+    def __init__(self, transport: pyqwest.HTTPTransport, ingress: str) -> None:
+        self._client = pyqwest.Client(transport)
+        self._ingress = ingress
+        self._at_once = asyncio.Semaphore(AT_ONCE)
 
     async def send(self, numbers: range) -> list[str]:
         async def one(number: int) -> str:
-            answer = await self.http.post("/Greeter/wait/send", json=number)
-            return answer.json()["invocationId"]
+            return (await self._ask("POST", "/Greeter/wait/send", number))["invocationId"]
 
         return await asyncio.gather(*(one(number) for number in numbers))
 
     async def go(self, invocations: list[str]) -> list[str]:
         async def one(invocation: str) -> str:
-            told = await self.http.post(f"/restate/signals/{invocation}/go/resolve", json="now")
-            assert told.is_success, told.text
-            return (await self.http.get(f"/restate/invocation/{invocation}/attach")).json()
+            await self._ask("POST", f"/restate/signals/{invocation}/go/resolve", "now")
+            return await self._ask("GET", f"/restate/invocation/{invocation}/attach")
 
         return await asyncio.gather(*(one(invocation) for invocation in invocations))
+
+    async def until_left(self, admin: str, deployment_id: str, count: int | None) -> None:
+        """Returns once so many are left on a deployment; None: once it is gone."""
+        left: int | None = -1
+        while left != count:
+            answer = await self._client.get(f"{admin}/deployments/{deployment_id}/drain?limit=0")
+            left = json.loads(answer.content)["left"] if answer.status == 200 else None
+
+    async def _ask(self, method: str, path: str, body: object = None) -> Any:
+        headers = {} if body is None else {"content-type": "application/json"}
+        content = None if body is None else json.dumps(body).encode()
+        async with self._at_once:
+            answer = await self._client.execute(method, self._ingress + path, headers, content)
+        assert answer.status < 300, answer.text()
+        return json.loads(answer.content) if answer.content else None
 
 
 def registered(run: Run, engine: Command, url: str) -> str:
@@ -55,17 +70,6 @@ def registered(run: Run, engine: Command, url: str) -> str:
     ended = run("deployments", "register", url, "--yes", engine=engine)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout.split()[1]
-
-
-def until(seen: Callable[[], bool]) -> None:
-    """Commands are asked until they say so; each takes a while by itself."""
-    while not seen():
-        pass
-
-
-def left_on(run: Run, engine: Command, deployment_id: str) -> int:
-    ended = run("deployments", "describe", deployment_id, "--json", engine=engine)
-    return json.loads(ended.stdout)["left"]
 
 
 @pytest.mark.timeout(120)
@@ -78,33 +82,32 @@ async def test_invocations_finish_on_the_version_on_which_they_began(tmp_path: P
     engine = start("up", *ports).ready()
 
     first = registered(run, engine, urls[0])
-    caller = Caller(engine.banner["ingress"])
-    old = await caller.send(range(IN_FLIGHT))
-    second = registered(run, engine, urls[1])
-    new = await caller.send(range(IN_FLIGHT, IN_FLIGHT + 100))
-    await asyncio.to_thread(
-        until, lambda: left_on(run, engine, first) == IN_FLIGHT
-    )  # of those that were accepted, the last may not have begun yet
+    async with pyqwest.HTTPTransport(enable_otel=False) as transport:
+        caller = Caller(transport, engine.banner["ingress"])
+        old = await caller.send(range(IN_FLIGHT))
+        await caller.until_left(engine.banner["admin"], first, IN_FLIGHT)  # those that are accepted begin soon after
+        registered(run, engine, urls[1])
+        new = await caller.send(range(IN_FLIGHT, IN_FLIGHT + 100))
 
-    early = await caller.go(old[:300])
-    assert run("deployments", "remove", first, engine=engine).returncode == 1
-    assert run("deployments", "promote", first, engine=engine).returncode == 0
-    back = await caller.send(range(IN_FLIGHT + 100, IN_FLIGHT + 150))
-    assert run("deployments", "promote", first, "--undo", engine=engine).returncode == 0
+        early = await caller.go(old[:300])
+        assert "700 invocations" in run("deployments", "remove", first, engine=engine).stderr
+        assert run("deployments", "promote", first, engine=engine).returncode == 0
+        back = await caller.send(range(IN_FLIGHT + 100, IN_FLIGHT + 150))
+        await caller.until_left(engine.banner["admin"], first, 750)
+        assert run("deployments", "promote", first, "--undo", engine=engine).returncode == 0
 
-    engine.close()
-    engine = start("up", *ports).ready()
-    again = await caller.send(range(IN_FLIGHT + 150, IN_FLIGHT + 200))
-    removal = run("deployments", "remove", first, "--drain", engine=engine)
-    assert "750 invocations" in removal.stdout, removal.stderr
-    late = await caller.go(old[300:])
-    assert Counter(early + late) == Counter(f"v1 {number} v1" for number in range(IN_FLIGHT))
-    assert sorted(await caller.go(back)) == sorted(f"v1 {number} v1" for number in range(1_100, 1_150))
-    assert sorted(await caller.go(new + again)) == sorted(
-        f"v2 {number} v2" for number in (*range(1_000, 1_100), *range(1_150, 1_200))
-    )
-    await asyncio.to_thread(
-        until, lambda: "no deployment" in run("deployments", "describe", first, engine=engine).stderr
-    )
-    assert second in run("deployments", "list", engine=engine).stdout
-    await caller.http.aclose()
+        engine.close()
+        engine = start("up", *ports).ready()
+    async with pyqwest.HTTPTransport(enable_otel=False) as transport:
+        caller = Caller(transport, engine.banner["ingress"])
+        removal = run("deployments", "remove", first, "--drain", engine=engine)
+        assert "750 invocations" in removal.stdout, removal.stderr
+        again = await caller.send(range(IN_FLIGHT + 150, IN_FLIGHT + 200))
+        late = await caller.go(old[300:] + back)
+        await caller.until_left(engine.banner["admin"], first, None)
+        latest = await caller.go(new + again)
+
+    numbers = range(IN_FLIGHT + 200)
+    on_first = {*numbers[:IN_FLIGHT], *numbers[IN_FLIGHT + 100 : IN_FLIGHT + 150]}
+    assert Counter(early + late) == Counter(f"v1 {number} v1" for number in on_first)
+    assert Counter(latest) == Counter(f"v2 {number} v2" for number in numbers if number not in on_first)
