@@ -112,9 +112,9 @@ async def test_a_query_is_cut_off_by_time_rows_and_bytes(served: Served) -> None
     numbers = "with recursive r(n) as (select 1 union all select n + 1 from r where n < {0}) select n from r"
     assert len(await served.rows(numbers.format(50))) == 50
     for sql, limit in [
-        (ENDLESS, "query_timeout_s"),
-        (numbers.format(51), "query_rows_max"),
-        ("select repeat('x', 10000) as a, repeat('y', 10000) as b", "query_bytes_max"),
+        (ENDLESS, "--query-timeout"),
+        (numbers.format(51), "rows_max"),
+        ("select repeat('x', 10000) as a, repeat('y', 10000) as b", "bytes_max"),
     ]:
         answer = await served.ask(sql)
         assert answer.status_code == 400

@@ -18,17 +18,20 @@ def up(
     ingress_port: Annotated[int, typer.Option(min=0, max=65535, help="For callers; 0 takes a free one.")] = 8080,
     admin_port: Annotated[int, typer.Option(min=0, max=65535, help="For operators; 0 takes a free one.")] = 9070,
     data_dir: Annotated[Path, typer.Option(help="The folder of the store, perdure.db.")] = Path(".perdure"),
+    query_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds after which an SQL query is cut off.")] = 30.0,
 ) -> None:
     """Run the engine, with services in the same process; without any, the engine alone."""
     from perdure.cli.imports import load_endpoint
     from perdure.embedded import Engine
     from perdure.server.app import ServerConfig
+    from perdure.server.query.queries import QueryLimits
 
     log_to_stderr()
     endpoint = load_endpoint(services or [])
+    http = ServerConfig(host, ingress_port, admin_port, QueryLimits(timeout_s=query_timeout))
 
     async def serve(lifetime: Lifetime) -> None:
-        async with Engine(endpoint, data_dir=data_dir, http=ServerConfig(host, ingress_port, admin_port)) as engine:
+        async with Engine(endpoint, data_dir=data_dir, http=http) as engine:
             spare_the_collector()
             if not lifetime.stopping:
                 show_banner(

@@ -47,7 +47,7 @@ class Queries:
         limits = self._limits
         if self._running >= limits.at_once:
             raise TooManyQueries(
-                f"{limits.at_once} queries run already, the limit (queries_at_once): ask again in a moment"
+                f"{limits.at_once} queries run already, the limit (at_once of QueryLimits): ask again in a moment"
             )
         self._running += 1
         try:
@@ -55,7 +55,7 @@ class Queries:
                 return await self._run(sql, as_json)
         except TimeoutError:
             raise BadQuery(
-                f"the query was cut off after {limits.timeout_s:g} s, the limit (query_timeout_s): narrow it by id, "
+                f"the query was cut off after {limits.timeout_s:g} s, the limit (--query-timeout of perdure up, timeout_s of QueryLimits): narrow it by id, "
                 "status or LIMIT, or raise the limit"
             ) from None
         finally:
@@ -93,7 +93,7 @@ class Queries:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise BadQuery(
                 f"the query's process ended, most likely of too little memory ({self._limits.memory_bytes} bytes, "
-                "query_memory_bytes): narrow it"
+                "memory_bytes of QueryLimits): narrow it"
             ) from error
         finally:
             if whole and self._running <= self._limits.at_once and not self._idle:

@@ -59,7 +59,7 @@ class StoreView:
             raise BadQuery(f"a value cannot be read: {error}") from error
         except (apsw.NoMemError, MemoryError) as error:
             raise BadQuery(
-                "the query needs more memory than queries may have (query_memory_bytes): narrow it"
+                "the query needs more memory than queries may have (memory_bytes of QueryLimits): narrow it"
             ) from error
         except apsw.Error as error:
             raise BadQuery(f"the query cannot be run: {error}") from error

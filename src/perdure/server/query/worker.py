@@ -56,11 +56,11 @@ def _answer(pipe: _Pipe, view: StoreView, sql: str, now_ms: int, as_json: bool, 
         size += len(part)
         if rows > rows_max:
             raise BadQuery(
-                f"the result has more than {rows_max} rows, the limit (query_rows_max): add a LIMIT, or raise it"
+                f"the result has more than {rows_max} rows, the limit (rows_max of QueryLimits): add a LIMIT, or raise it"
             )
         if size > bytes_max:
             raise BadQuery(
-                f"the result is larger than {bytes_max} bytes, the limit (query_bytes_max): ask for less, or raise it"
+                f"the result is larger than {bytes_max} bytes, the limit (bytes_max of QueryLimits): ask for less, or raise it"
             )
         pipe.write("part", part)
     pipe.write("part", encoder.end())
@@ -79,7 +79,9 @@ def serve(path: str, memory_bytes: int) -> None:
         except BadQuery as error:
             pipe.write("bad", str(error))
         except (MemoryError, RecursionError):
-            pipe.write("bad", "the query needs more memory than queries may have (query_memory_bytes): narrow it")
+            pipe.write(
+                "bad", "the query needs more memory than queries may have (memory_bytes of QueryLimits): narrow it"
+            )
 
 
 def _bound_memory(memory_bytes: int) -> None:
