@@ -55,7 +55,8 @@ class Queries:
                 return await self._run(sql, as_json)
         except TimeoutError:
             raise BadQuery(
-                f"the query was cut off after {limits.timeout_s:g} s, the limit (--query-timeout of perdure up, timeout_s of QueryLimits): narrow it by id, "
+                f"the query was cut off after {limits.timeout_s:g} s, the limit (--query-timeout of perdure up, "
+                "timeout_s of QueryLimits): narrow it by id, "
                 "status or LIMIT, or raise the limit"
             ) from None
         finally:

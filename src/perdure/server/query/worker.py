@@ -56,11 +56,13 @@ def _answer(pipe: _Pipe, view: StoreView, sql: str, now_ms: int, as_json: bool, 
         size += len(part)
         if rows > rows_max:
             raise BadQuery(
-                f"the result has more than {rows_max} rows, the limit (rows_max of QueryLimits): add a LIMIT, or raise it"
+                f"the result has more than {rows_max} rows, the limit "
+                "(rows_max of QueryLimits): add a LIMIT, or raise it"
             )
         if size > bytes_max:
             raise BadQuery(
-                f"the result is larger than {bytes_max} bytes, the limit (bytes_max of QueryLimits): ask for less, or raise it"
+                f"the result is larger than {bytes_max} bytes, the limit "
+                "(bytes_max of QueryLimits): ask for less, or raise it"
             )
         pipe.write("part", part)
     pipe.write("part", encoder.end())
