@@ -55,6 +55,7 @@ CORES = [
     "protocol/discovery.py",
     "sdk/machine.py",
     "sdk/journal.py",
+    "engine/flow",
     "engine/events.py",
     "engine/effects.py",
     "engine/invocation.py",
