@@ -20,7 +20,7 @@ from perdure.engine.engine import Engine
 from perdure.engine.events import Outcome, Target
 from perdure.engine.store.database import FILE_NAME
 from perdure.engine.store.writer import Writer
-from perdure.errors import EngineStopping, StoreError, TransportError
+from perdure.errors import Conflict, EngineStopping, StoreError, TooEarly, TransportError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.discovery import Manifest, ProtocolMode
 from perdure.protocol.messages import Envelope
@@ -202,11 +202,13 @@ class World:
         loop = asyncio.get_running_loop()
         keeper = loop.create_task(self._keep_an_engine())
         callers = loop.create_task(self._call_and_check())
-        await asyncio.wait({keeper, callers}, return_when=asyncio.FIRST_COMPLETED)
-        unfinished = callers if keeper.done() else keeper
-        unfinished.cancel()
-        await asyncio.gather(unfinished, return_exceptions=True)
-        for task in (keeper, callers):
+        operator = loop.create_task(self._operate())
+        tasks = {keeper, callers, operator}
+        done, unfinished = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        for task in done:
             if not task.cancelled():
                 task.result()
 
@@ -220,6 +222,35 @@ class World:
             again = await self._ask(n, program)
             assert again.value == outcome.value, "asked again, it answers something else"
         self._check_store()
+
+    async def _operate(self) -> None:
+        """An operator pauses, resumes and looks at what goes on, which must change no outcome."""
+        hand = random.Random(self.seed + 1_000_003)  # its own, so that it shifts nothing else of the seed
+        meddles = hand.random() < 0.5
+        paused: set[str] = set()
+        while True:
+            await asyncio.sleep(hand.choice([0.01, 1, 60]) * hand.random())
+            going_on = self._query("select id from invocation where status != 'completed'") if meddles else []
+            engine = self.engine
+            if engine is None or not going_on:
+                continue
+            id = str(hand.choice(going_on)[0])
+            try:
+                match hand.choice(["pause", "resume", "describe"]):
+                    case "pause":
+                        paused.add(id)
+                        await engine.invocations.pause(id)
+                    case "resume" if paused:
+                        id = hand.choice(sorted(paused))
+                        await engine.invocations.resume(id)
+                        paused.discard(id)
+                    case _:
+                        view = engine.invocations.describe(id)
+                        assert view.waiting_reason or view.status == "completed", f"{id} does not say why it waits"
+            except (Conflict, TooEarly):
+                paused.discard(id)  # it has ended, not begun, or goes on
+            except EngineStopping:
+                pass  # asked again, if it matters
 
     async def _keep_an_engine(self) -> None:
         """An engine on the store, and after each crash the next one."""
