@@ -325,6 +325,7 @@ def test_the_position_names_the_limit_and_those_ahead() -> None:
     position = scheduler.position(43, Place(lane), 0)
     assert position is not None
     assert (position.limit, position.ahead, position.due_ms) == ("openai", 41, None)
+    assert scheduler.position(1, Place(lane), 0) is None, "it runs"
     scheduler.offer(50, Place(Lane("R", "run")), 0)
     assert scheduler.take(0) == 50
     scheduler.offer(51, Place(Lane("R", "run")), 0)
@@ -394,6 +395,7 @@ def test_numbers_are_a_sorted_set(changes: list[tuple[bool, int]]) -> None:
     assert list(numbers) == expected
     assert len(numbers) == len(expected)
     for number in (0, 1_500, 4_000):
+        assert (number in numbers) == (number in model)
         assert numbers.before(number) == sum(each < number for each in expected)
     if expected:
         assert numbers.first() == numbers.pop_first() == expected[0]

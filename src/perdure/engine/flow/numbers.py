@@ -69,6 +69,13 @@ class Numbers:
         self._length -= 1
         return True
 
+    def __contains__(self, number: int) -> bool:
+        at = self._chunk_of(number)
+        if at == len(self._chunks):
+            return False
+        chunk = self._chunks[at]
+        return chunk[bisect_left(chunk, number)] == number
+
     def before(self, number: int) -> int:
         """How many are less than this one."""
         at = self._chunk_of(number)

@@ -235,7 +235,7 @@ class Scheduler:
         """What a waiting invocation waits for; None if it waits for nothing here."""
         lane, priority, begun = place
         line = self._tree.line(lane)
-        if line is None:
+        if line is None or not line.holds(number, priority, begun=begun):
             return None
         ahead = line.ahead_of(number, priority, begun=begun)
         budget = used_up(line.way, begun=begun)

@@ -56,6 +56,9 @@ class Line:
     def pop(self, *, begun: bool) -> int:
         return self.waiting[BEGUN if begun else FRESH].pop_first() & ((1 << _NUMBER_BITS) - 1)
 
+    def holds(self, number: int, priority: int, *, begun: bool) -> bool:
+        return _standing(number, priority) in self.waiting[BEGUN if begun else FRESH]
+
     def ahead_of(self, number: int, priority: int, *, begun: bool) -> int:
         """How many of this line go before one of it."""
         standing = _standing(number, priority)
