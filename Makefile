@@ -68,9 +68,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
 	touch $@
 
 # The official SDK in an environment of its own: it must not meet ours.
-$(PEERS)/.installed: tests/conformance/peers.txt | $(BIN)/uv
+$(PEERS)/.installed: tests/conformance/package.json tests/conformance/pins.py | $(BIN)/uv
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
-	$(UV_INSTALL) $(PEERS)/bin/python --requirements tests/conformance/peers.txt
+	$(BIN)/python tests/conformance/pins.py | $(UV_INSTALL) $(PEERS)/bin/python --requirements -
 	touch $@
 
 $(NPM)/.installed: tests/conformance/package.json tests/conformance/package-lock.json

@@ -17,8 +17,10 @@ ROOT = Path(__file__).parents[2]
 PEERS_PYTHON = Path(os.environ.get("PERDURE_PEERS_PYTHON", ROOT / ".cache/peers/bin/python"))
 NPM_MODULES = Path(os.environ.get("PERDURE_NPM", ROOT / ".cache/npm")) / "node_modules"
 REFERENCE_SERVER = Path(os.environ.get("PERDURE_REFERENCE_SERVER", NPM_MODULES / ".bin/restate-server"))
+NODE = NPM_MODULES / ".bin/node"  # the machine's own may be too old for the official SDK
 SERVICES = "tests.conformance.services:app"
 ANNOUNCING = "tests.conformance.announcing:app"
+TYPESCRIPT_SERVICES = Path(__file__).with_name("services.mts")
 READY_S = 30.0
 STOP_S = 15.0
 
@@ -43,8 +45,12 @@ def running(
     log: Path,
     env: Mapping[str, str] | None = None,
     stop: signal.Signals = signal.SIGTERM,
+    http_2: bool = False,
 ) -> Iterator[None]:
-    """A process and its children, once `ready_url` answers 200; stopped at the end. Its output goes to `log`."""
+    """A process and its children, once `ready_url` answers 200; stopped at the end. Its output goes to `log`.
+
+    `http_2` asks a server that speaks nothing else.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -52,7 +58,7 @@ def running(
             env=environment, cwd=ROOT, start_new_session=True,
         )  # fmt: skip
     try:
-        _await_ready(process, ready_url, log)
+        _await_ready(process, ready_url, log, http_2)
         yield
     finally:
         _stop(process, stop)
@@ -69,17 +75,18 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
         raise AssertionError(f"{process.args} did not stop within {STOP_S} s of {stop.name}") from None
 
 
-def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path, http_2: bool) -> None:
     deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            if httpx.get(url, timeout=2.0, trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
+    with httpx.Client(http1=not http_2, http2=http_2, timeout=2.0, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
     raise AssertionError(f"{url} did not come up:\n{log.read_text(errors='replace')[-4000:]}")
 
 
@@ -147,6 +154,32 @@ def official_endpoint(
     """The services on the official Python SDK, served by hypercorn; gives the endpoint's address."""
     environment = {"CONFORMANCE_SDK": "restate", **(env or {})}
     with _hypercorn(PEERS_PYTHON, folder, module, environment, keep_alive_requests_max) as url:
+        yield url
+
+
+@contextmanager
+def official_endpoint_on_granian(folder: Path) -> Iterator[str]:
+    """The services on the official Python SDK, served by granian."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command: list[str | Path] = [
+        PEERS_PYTHON, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port), SERVICES,
+    ]  # fmt: skip
+    log = folder / "granian.log"
+    with running(command, f"{url}/health", log, {"CONFORMANCE_SDK": "restate"}, stop=signal.SIGKILL):
+        yield url
+
+
+@contextmanager
+def typescript_endpoint(folder: Path, *, http_11: bool = False) -> Iterator[str]:
+    """The services on the official TypeScript SDK: request and response over HTTP/1.1, else both directions at once."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    script = folder / TYPESCRIPT_SERVICES.name  # modules are looked for beside the file
+    script.write_bytes(TYPESCRIPT_SERVICES.read_bytes())
+    script.with_name("node_modules").symlink_to(NPM_MODULES)
+    env = {"PORT": str(port), "HTTP_VERSION": "1.1" if http_11 else "2"}
+    with running([NODE, script], f"{url}/health", folder / "node.log", env, http_2=not http_11):
         yield url
 
 

@@ -1,5 +1,7 @@
 """A workflow runs once for its key; its promises are completed by its shared handlers, once."""
 
+import re
+
 from tests.conformance.conftest import Ingress
 from tests.conformance.waiting import eventually
 
@@ -21,6 +23,12 @@ def test_a_promise_is_resolved_by_a_shared_handler(ingress: Ingress, name: str) 
 def test_a_promise_is_rejected(ingress: Ingress, name: str) -> None:
     invocation_id = begin(ingress, name)
     assert ingress.call(f"Approval/{name}/decide", "refuse") == "noted"
+    assert re.fullmatch(r"claim: \d+ refused", ingress.attach(invocation_id).json())
+
+
+def test_a_promise_is_rejected_with_a_code(ingress: Ingress, name: str) -> None:
+    invocation_id = begin(ingress, name)
+    ingress.call(f"Approval/{name}/decide", "refuse")
     assert ingress.attach(invocation_id).json() == "claim: 402 refused"
 
 
