@@ -1,5 +1,6 @@
 """The scheduler against a model that looks at everything, and what people rely on, one test each."""
 
+import tracemalloc
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -206,6 +207,26 @@ def test_a_limit_takes_its_turn_as_one_however_many_lanes_it_has() -> None:
     assert drain(scheduler, lanes, 6) == ["crowd", "single"] * 3
 
 
+def test_who_is_joined_by_another_lane_of_its_limit_keeps_its_turn() -> None:
+    scheduler = Scheduler(1, 1_000, book(RulePut("big", Limits(10))))
+    first, other, joins = Lane("A", "first", "", "big"), Lane("B", "other"), Lane("A", "joins", "", "big")
+    lanes = wait_in_line(scheduler, (first, 2), (other, 2), (joins, 2))
+    assert drain(scheduler, lanes, 6) == ["first", "other", "joins", "other", "first", "joins"]
+
+
+def test_a_million_that_wait_each_with_limits_of_its_own_fit_into_memory() -> None:
+    scheduler = Scheduler(1_000, 100_000, book(RulePut("*", Limits(100)), RulePut("*/*", Limits(1))))
+    count = 20_000
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            scheduler.queue(number, Place(Lane("A", "run", "dp_1", f"tenant-{number % 100}", f"user-{number}")))
+        used_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used_bytes / count < 1_200, f"{used_bytes / count:.0f} bytes each"
+
+
 def test_two_handlers_share_the_one_slot_of_a_scope_in_turn() -> None:
     rules = book(RulePut("openai", Limits(1)), RulePut("handler:*/*", Limits(5)))
     scheduler = Scheduler(10, 1_000, rules)
@@ -290,6 +311,18 @@ def test_who_only_waits_is_asked_for_the_slot_that_others_need_and_no_other() ->
     scheduler.release(2)
     assert scheduler.take(0) == 4
     assert scheduler.take(0) is None
+
+
+def test_who_only_waits_is_asked_when_a_rate_lets_through_what_needs_its_slot() -> None:
+    rules = book(RulePut("service:A", Limits(1)), RulePut("openai", Limits(rate=Rate(1, 1_000))))
+    scheduler = Scheduler(10, 1_000, rules)
+    lane = Lane("A", "run", "", "openai")
+    assert scheduler.offer(1, Place(lane), 0)
+    scheduler.idles(1)
+    scheduler.offer(2, Place(lane), 0)
+    assert scheduler.reclaim() == [], "the rate holds it back: a slot would be of no use"
+    assert scheduler.take(1_000) is None
+    assert scheduler.reclaim() == [1]
 
 
 def test_who_works_again_is_not_asked() -> None:

@@ -2,10 +2,12 @@
 
 from typing import TypeAlias
 
-from perdure.engine.flow.rules import Level, Limit, Rate
+from perdure.engine.flow.rules import Level, Rate, Rule
 
 _RETRY_MS = 1_000
 _RETRY_MS_MAX = 60_000
+_NOBODY: dict[int, None] = {}
+"""Shared by all budgets of which nobody idles, as most do not where each lane has its own; it stays empty."""
 
 
 class Gate:
@@ -61,27 +63,40 @@ class Budget:
         "idle",
         "leaving",
         "level",
-        "limit",
         "name",
         "open",
+        "rule",
         "used",
         "waiting",
     )
 
-    def __init__(self, name: str, level: Level, concurrency: int | None, limit: Limit | None = None) -> None:
+    def __init__(self, name: str, level: Level, concurrency: int | None, rule: Rule | None = None) -> None:
         self.name = name
         self.level = level
         self.concurrency = concurrency
-        self.limit = limit
-        rate = limit.rule.limits.rate if limit is not None else None
+        self.rule = rule
+        rate = rule.limits.rate if rule is not None else None
         self.gate = Gate(rate) if rate is not None else None
         self.open = True
         self.used = 0
         self.waiting = 0
         self.fresh = 0
         self.arriving = 0
-        self.idle: dict[int, None] = {}
-        self.leaving: dict[int, None] = {}
+        self.idle = _NOBODY
+        self.leaving = _NOBODY
+
+    def idles(self, number: int) -> None:
+        """An attempt that holds a slot only waits for something."""
+        if self.idle is _NOBODY:
+            self.idle = {}
+        self.idle[number] = None
+
+    def leaves(self, number: int) -> None:
+        """An attempt that idles was asked to give up its slot."""
+        if self.leaving is _NOBODY:
+            self.leaving = {}
+        self.idle.pop(number, None)
+        self.leaving[number] = None
 
     @property
     def full(self) -> bool:
@@ -89,7 +104,7 @@ class Budget:
 
     @property
     def backlog(self) -> int | None:
-        return self.limit.rule.limits.backlog if self.limit is not None else None
+        return self.rule.limits.backlog if self.rule is not None else None
 
     def at_rest(self, now_ms: int) -> bool:
         """Whether one that is made anew would be the same."""

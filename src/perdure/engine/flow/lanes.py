@@ -1,5 +1,6 @@
 """What rules look at of an invocation, and where it stands among those that look the same."""
 
+from sys import intern
 from typing import NamedTuple
 
 
@@ -11,6 +12,11 @@ class Lane(NamedTuple):
     deployment: str = ""
     scope: str = ""
     limit_key: str = ""
+
+    def shared(self) -> "Lane":
+        """The same lane; names that it has in common with many others are in memory once."""
+        service, handler, deployment, scope, limit_key = self
+        return Lane(intern(service), intern(handler), intern(deployment), intern(scope), limit_key)
 
 
 class Place(NamedTuple):

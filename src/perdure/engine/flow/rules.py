@@ -8,8 +8,6 @@ rules that match the same thing, the one that spells out most holds alone, the e
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
-from functools import cache
-from itertools import product
 from typing import TypeAlias
 
 import msgspec
@@ -138,6 +136,14 @@ class RuleBook:
         self._active: dict[tuple[Level, tuple[str, ...]], Rule] = {
             parse_pattern(rule.pattern): rule for rule in self._rules.values() if not rule.disabled
         }
+        self._spelled: dict[Level, list[tuple[bool, ...]]] = {}
+        """Which names the patterns of a level spell out, in order of preference: all first, the earlier before the
+        later."""
+        for level, names in self._active:
+            spelled = tuple(name != ANY for name in names)
+            if spelled not in (known := self._spelled.setdefault(level, [])):
+                known.append(spelled)
+                known.sort(reverse=True)
 
     @staticmethod
     def decode(stored: Mapping[str, bytes]) -> "RuleBook":
@@ -195,17 +201,11 @@ class RuleBook:
         return RuleBook(rules.values()), removed
 
     def _most_specific(self, level: Level, names: tuple[str, ...]) -> Rule | None:
-        for use_name in _wildcards(len(names)):
-            tried = tuple(name if keep else ANY for name, keep in zip(names, use_name, strict=True))
+        for spelled in self._spelled.get(level, ()):
+            tried = tuple(name if keep else ANY for name, keep in zip(names, spelled, strict=True))
             if (rule := self._active.get((level, tried))) is not None:
                 return rule
         return None
-
-
-@cache
-def _wildcards(names: int) -> list[tuple[bool, ...]]:
-    """Which names to spell out, in order of preference: all first, none last, the earlier before the later."""
-    return list(product((True, False), repeat=names))
 
 
 def _names_of(lane: Lane) -> Iterator[tuple[Level, tuple[str, ...]]]:

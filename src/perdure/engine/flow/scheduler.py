@@ -91,7 +91,7 @@ class Scheduler:
             backlog = self._backlog_max if budget is self._engine else budget.backlog
             would_wait = max(budget.would_wait(now_ms), 1 if elsewhere else 0) + elsewhere
             if backlog is not None and would_wait > backlog:
-                pattern = budget.limit.rule.pattern if budget.limit is not None else None
+                pattern = budget.rule.pattern if budget.rule is not None else None
                 return Refusal(budget.name or None, pattern, would_wait - 1, backlog, budget.retry_after_ms(now_ms))
         return None
 
@@ -122,15 +122,15 @@ class Scheduler:
         lane, priority, begun = place
         line = self._tree.line(lane)
         if line is None:
-            line = Line(lane, self._way(lane))
-            self._tree.grow(line)
-        line.add(number, priority, begun=begun)
+            line = self._tree.grow(lane, self._way(lane))
+        is_first = line.add(number, priority, begun=begun)
         for budget in line.way:
             budget.waiting += 1
             budget.fresh += not begun
             if budget.idle and budget.full:
                 self._tree.wanted[budget] = None
-        self._tree.changed(line)
+        if is_first:
+            self._tree.changed(line)
 
     def withdraw(self, number: int, place: Place) -> bool:
         """An invocation wants no slot any more: whether it waited for one."""
@@ -177,7 +177,7 @@ class Scheduler:
         held = self._held.get(number)
         for budget in held[1] if held is not None else ():
             if number not in budget.leaving:
-                budget.idle[number] = None
+                budget.idles(number)
                 if budget.full and budget.waiting:
                     self._tree.wanted[budget] = None
 
@@ -198,8 +198,7 @@ class Scheduler:
                 continue
             for number in list(islice(budget.idle, missing)):
                 for each in self._held[number][1]:
-                    del each.idle[number]
-                    each.leaving[number] = None
+                    each.leaves(number)
                 asked.append(number)
         return asked
 
@@ -247,9 +246,9 @@ class Scheduler:
     def limits(self) -> list[LimitUse]:
         """All limits that are in use, or waited for, by name."""
         return [
-            LimitUse(budget.name, budget.level, limit.rule.pattern, budget.concurrency, budget.used, budget.waiting)
+            LimitUse(budget.name, budget.level, rule.pattern, budget.concurrency, budget.used, budget.waiting)
             for _, budget in sorted(self._budgets.items())
-            if (limit := budget.limit) is not None and (budget.used or budget.waiting)
+            if (rule := budget.rule) is not None and (budget.used or budget.waiting)
         ]
 
     # ---- rules ----
@@ -272,19 +271,19 @@ class Scheduler:
                 budget.used += 1
         for number in leaving:
             for budget in self._held[number][1]:
-                budget.leaving[number] = None
+                budget.leaves(number)
         for line in lines:
             self._regrow(line)
         for number in idle:
             self.idles(number)
 
     def _regrow(self, old: Line) -> None:
-        line = Line(old.lane, self._way(old.lane), old.waiting)
-        begun, fresh = map(len, line.waiting)
+        line = self._tree.grow(old.lane, self._way(old.lane))
+        line.take_over(old)
+        begun, fresh = line.counts()
         for budget in line.way:
             budget.waiting += begun + fresh
             budget.fresh += fresh
-        self._tree.grow(line)
         self._tree.changed(line)
 
     # ---- budgets ----
@@ -300,7 +299,7 @@ class Scheduler:
         return (self._engine, *(self._budgets.get(limit.name) or self._new_budget(limit) for limit in limits))
 
     def _new_budget(self, limit: Limit) -> Budget:
-        budget = Budget(limit.name, limit.level, limit.rule.limits.concurrency, limit)
+        budget = Budget(limit.name, limit.level, limit.rule.limits.concurrency, limit.rule)
         former = self._former.get(limit.name)
         gate = former.gate if former is not None else None
         if budget.gate is not None and gate is not None and gate.rate == budget.gate.rate:

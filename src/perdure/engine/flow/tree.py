@@ -1,9 +1,11 @@
 """Whose turn it is: all lines of waiting invocations, in a tree of the budgets that they pass.
 
 The root is the engine's budget; below each budget are those that are shared by fewer, and the lines themselves, which
-are the leaves. Each node knows the most urgent of what can start below it, so that neither a slot that is given back
-nor one that is taken looks at more than one way through the tree. Where several children could go, the most urgent
-goes, and among equals the one whose last turn is longest ago: a tenant with a thousand lines is one tenant.
+are the leaves. A budget that only one line passes is no node, it is that line's own: so a million who wait with limits
+of their own are no more than a million leaves. Each node knows the most urgent of what can start below it, so that
+neither a slot that is given back nor one that is taken looks at more than one way through the tree. Where several
+children could go, the most urgent goes, and among equals the one whose last turn is longest ago: a tenant with a
+thousand lines is one tenant.
 """
 
 import heapq
@@ -13,65 +15,75 @@ from typing import TypeAlias
 
 from perdure.engine.flow.budgets import Budget, Way
 from perdure.engine.flow.lanes import Lane
-from perdure.engine.flow.numbers import Numbers
-
-BEGUN, FRESH = 0, 1  # what has begun goes before what has not, and takes no permits of a rate
-_PRIORITY_MAX = 100
-_NUMBER_BITS = 52
-
-Offers: TypeAlias = tuple[int | None, int | None]
-"""The least urgency number of what could start, of the begun and of the fresh ones."""
-NOTHING: Offers = (None, None)
+from perdure.engine.flow.queue import BEGUN, FRESH, NOTHING, Offers, Queue
 
 
-class Line:
-    """Those of one lane that wait: the more urgent first, then the older. A leaf of the tree."""
+class Line(Queue):
+    """The queue of one lane at its place in the tree; `own` are the budgets that none but it passes here."""
 
-    __slots__ = ("lane", "offers", "parent", "turn", "waiting", "way")
+    __slots__ = ("lane", "offers", "own", "parent", "turn")
 
-    def __init__(self, lane: Lane, way: Way, waiting: tuple[Numbers, Numbers] | None = None) -> None:
+    def __init__(self, lane: Lane, own: Way, parent: "Node", turn: int) -> None:
+        super().__init__()
         self.lane = lane
-        self.way = way
-        self.waiting = waiting or (Numbers(), Numbers())
-        self.parent: Node | None = None
-        self.turn = 0
+        self.own = own
+        self.parent = parent
+        self.turn = turn
         self.offers = NOTHING
 
-    def __bool__(self) -> bool:
-        return bool(self.waiting[BEGUN] or self.waiting[FRESH])
+    @property
+    def way(self) -> Way:
+        return self.parent.way + self.own
 
     def offering(self) -> Offers:
-        begun, fresh = self.waiting
-        return (
-            begun.first() >> _NUMBER_BITS if begun else None,
-            fresh.first() >> _NUMBER_BITS if fresh else None,
-        )
+        """What its own budgets let through of those who wait."""
+        open = True
+        for budget in self.own:
+            if budget.full:
+                return NOTHING
+            open = open and budget.open
+        offers = self.first()
+        return offers if open else (offers[BEGUN], None)
 
-    def add(self, number: int, priority: int, *, begun: bool) -> None:
-        self.waiting[BEGUN if begun else FRESH].add(_standing(number, priority))
-
-    def remove(self, number: int, priority: int, *, begun: bool) -> bool:
-        return self.waiting[BEGUN if begun else FRESH].remove(_standing(number, priority))
-
-    def pop(self, *, begun: bool) -> int:
-        return self.waiting[BEGUN if begun else FRESH].pop_first() & ((1 << _NUMBER_BITS) - 1)
-
-    def holds(self, number: int, priority: int, *, begun: bool) -> bool:
-        return _standing(number, priority) in self.waiting[BEGUN if begun else FRESH]
-
-    def ahead_of(self, number: int, priority: int, *, begun: bool) -> int:
-        """How many of this line go before one of it."""
-        standing = _standing(number, priority)
-        urgency = standing >> _NUMBER_BITS
-        same, other = (BEGUN, FRESH) if begun else (FRESH, BEGUN)
-        return self.waiting[same].before(standing) + self.waiting[other].before(
-            (urgency if begun else urgency + 1) << _NUMBER_BITS
-        )
+    def below(self, budget: Budget) -> Offers:
+        """What would come if this one of its own budgets had a slot."""
+        offers = self.first()
+        for each in reversed(self.own):
+            if not each.open:
+                offers = offers[BEGUN], None
+            if each is budget:
+                break
+            if each.full:
+                return NOTHING
+        return offers
 
 
-def _standing(number: int, priority: int) -> int:
-    """What orders a line: urgency in the high bits, the older first in the low ones."""
-    return (_PRIORITY_MAX - priority) << _NUMBER_BITS | number
+class Node:
+    """A budget at its place in the tree: below a handler's, each scope's budget has a node of its own."""
+
+    __slots__ = ("budget", "children", "offers", "parent", "turn", "turns", "way")
+
+    def __init__(self, budget: Budget, parent: "Node | None", turn: int = 0) -> None:
+        self.budget = budget
+        self.way: Way = (budget,) if parent is None else (*parent.way, budget)
+        self.parent = parent
+        self.children = 0
+        self.turn = turn
+        self.offers = NOTHING
+        self.turns = (Turns(BEGUN), Turns(FRESH))
+
+    def offering(self) -> Offers:
+        """What the budget lets through of what there is below."""
+        return NOTHING if self.budget.full else self.below(self.budget)
+
+    def below(self, budget: Budget) -> Offers:
+        """What would come if its budget had a slot."""
+        begun = self.turns[BEGUN].first()
+        fresh = self.turns[FRESH].first() if budget.open else None
+        return begun[0] if begun is not None else None, fresh[0] if fresh is not None else None
+
+
+Branch: TypeAlias = Node | Line
 
 
 class Turns:
@@ -82,10 +94,10 @@ class Turns:
 
     def __init__(self, kind: int) -> None:
         self._kind = kind
-        self._heap: list[tuple[int, int, Node | Line]] = []
+        self._heap: list[tuple[int, int, Branch]] = []
         self._tidy_at = 16
 
-    def put(self, child: "Node | Line") -> None:
+    def put(self, child: Branch) -> None:
         """The child's turn or offer has changed."""
         urgency = child.offers[self._kind]
         if urgency is None:
@@ -96,7 +108,7 @@ class Turns:
             heapq.heapify(self._heap)
             self._tidy_at = 2 * len(self._heap) + 16
 
-    def first(self) -> "tuple[int, int, Node | Line] | None":
+    def first(self) -> tuple[int, int, Branch] | None:
         heap = self._heap
         while heap:
             if self._holds(heap[0]):
@@ -104,34 +116,39 @@ class Turns:
             heapq.heappop(heap)
         return None
 
-    def _holds(self, entry: "tuple[int, int, Node | Line]") -> bool:
+    def _holds(self, entry: tuple[int, int, Branch]) -> bool:
         urgency, turn, child = entry
         return child.turn == turn and child.offers[self._kind] == urgency
 
 
-class Node:
-    """A budget at its place in the tree: below a handler's, each scope's budget has a node of its own."""
+class Places:
+    """Where in the tree each budget is: most in one place, those below others in some."""
 
-    __slots__ = ("budget", "children", "lines", "offers", "parent", "turn", "turns")
+    def __init__(self) -> None:
+        self._places: dict[Budget, Branch | list[Branch]] = {}
 
-    def __init__(self, budget: Budget, parent: "Node | None") -> None:
-        self.budget = budget
-        self.parent = parent
-        self.children: dict[Budget, Node] = {}
-        self.lines = 0
-        self.turn = 0
-        self.offers = NOTHING
-        self.turns = (Turns(BEGUN), Turns(FRESH))
+    def of(self, budget: Budget) -> Iterable[Branch]:
+        found = self._places.get(budget, ())
+        return found if isinstance(found, (list, tuple)) else (found,)
 
-    def offering(self) -> Offers:
-        """What the budget lets through of what there is below."""
-        return NOTHING if self.budget.full else self.below()
+    def below(self, node: Node, budget: Budget) -> Branch | None:
+        """The child of a node to which this budget leads."""
+        depth = len(node.way)
+        return next((each for each in self.of(budget) if each.parent is node and each.way[depth] is budget), None)
 
-    def below(self) -> Offers:
-        """What would come if there were a slot."""
-        begun = self.turns[BEGUN].first()
-        fresh = self.turns[FRESH].first() if self.budget.open else None
-        return begun[0] if begun is not None else None, fresh[0] if fresh is not None else None
+    def add(self, budget: Budget, branch: Branch) -> None:
+        found = self._places.setdefault(budget, branch)
+        if isinstance(found, list):
+            found.append(branch)
+        elif found is not branch:
+            self._places[budget] = [found, branch]
+
+    def remove(self, budget: Budget, branch: Branch) -> None:
+        found = self._places[budget]
+        if isinstance(found, list):
+            found.remove(branch)
+        if not isinstance(found, list) or not found:
+            del self._places[budget]
 
 
 class Tree:
@@ -140,9 +157,10 @@ class Tree:
     def __init__(self, engine: Budget) -> None:
         self.wanted: dict[Budget, None] = {}
         self._root = Node(engine, None)
-        self._nodes: dict[Budget, list[Node]] = {engine: [self._root]}
+        self._places = Places()
+        self._places.add(engine, self._root)
         self._lines: dict[Lane, Line] = {}
-        self._turns = count(1)
+        self._turns = count(0, 2)  # the odd ones are for nodes that take a line's place
 
     def line(self, lane: Lane) -> Line | None:
         return self._lines.get(lane)
@@ -155,20 +173,20 @@ class Tree:
         """How many lines there are."""
         return len(self._lines)
 
-    def grow(self, line: Line) -> None:
-        """Take in a line; its turn comes after all that wait now."""
+    def grow(self, lane: Lane, way: Way) -> Line:
+        """A line for a lane that has none; its turn comes after all that wait now."""
         node = self._root
-        for budget in line.way[1:]:
-            child = node.children.get(budget)
-            if child is None:
-                child = node.children[budget] = Node(budget, node)
-                child.turn = next(self._turns)
-                self._nodes.setdefault(budget, []).append(child)
-            node = child
-        node.lines += 1
-        line.parent = node
-        line.turn = next(self._turns)
+        for budget in way[1:]:
+            branch = self._places.below(node, budget)
+            if branch is None:
+                break
+            node = self._fork(branch) if isinstance(branch, Line) else branch
+        line = Line(lane.shared(), way[len(node.way) :], node, next(self._turns))
+        for budget in line.own:
+            self._places.add(budget, line)
+        node.children += 1
         self._lines[line.lane] = line
+        return line
 
     def best(self) -> tuple[Line, bool] | None:
         """The line that starts one now, and whether it is one that has begun; None if nothing can."""
@@ -193,7 +211,7 @@ class Tree:
 
     def served(self, line: Line) -> None:
         """The line had its turn, and so had all on its way."""
-        child: Node | Line = line
+        child: Branch = line
         while (parent := child.parent) is not None:
             child.turn = next(self._turns)
             self._offer(child, parent)
@@ -209,40 +227,53 @@ class Tree:
 
     def budget_changed(self, budget: Budget) -> None:
         """The budget lets more through than before, or less."""
-        for node in self._nodes.get(budget, ()):
-            self._refresh(node)
-        if budget.full and budget.idle:
-            self.wanted[budget] = None
+        for branch in self._places.of(budget):
+            self._refresh(branch)
+            for own in branch.own if isinstance(branch, Line) else (budget,):
+                self._want(own)
 
     def wants(self, budget: Budget) -> bool:
         """Whether something would start if this budget had a slot more, as far as it and what is below it say."""
-        return any(node.below() != NOTHING for node in self._nodes.get(budget, ()))
+        return any(branch.below(budget) != NOTHING for branch in self._places.of(budget))
 
-    def _refresh(self, child: Node | Line) -> None:
+    def _want(self, budget: Budget) -> None:
+        if budget.full and budget.idle:
+            self.wanted[budget] = None
+
+    def _refresh(self, child: Branch) -> None:
         """Tell what a child offers now, as far up as that changes anything."""
         while (parent := child.parent) is not None:
             if child.offering() == child.offers:
                 return
             self._offer(child, parent)
-            if parent.budget.full and parent.budget.idle:
-                self.wanted[parent.budget] = None
+            self._want(parent.budget)
             child = parent
 
-    def _offer(self, child: Node | Line, parent: Node) -> None:
+    def _offer(self, child: Branch, parent: Node) -> None:
         child.offers = child.offering()
         parent.turns[BEGUN].put(child)
         parent.turns[FRESH].put(child)
 
+    def _fork(self, line: Line) -> Node:
+        """A second line comes to a budget that was one line's own: a node takes its place, right after its turn."""
+        parent, (budget, *own) = line.parent, line.own
+        node = Node(budget, parent, line.turn + 1)
+        self._places.remove(budget, line)
+        self._places.add(budget, node)
+        node.children = 1
+        line.parent, line.own, line.turn = node, tuple(own), next(self._turns)
+        self._offer(line, node)
+        self._offer(node, parent)
+        return node
+
     def _cut(self, line: Line) -> None:
         """Nobody waits in the line any more: it goes, with what was there for it alone."""
         del self._lines[line.lane]
+        for budget in line.own:
+            self._places.remove(budget, line)
         node = line.parent
-        assert node is not None, "a line that waits for nothing"
-        node.lines -= 1
-        while (parent := node.parent) is not None and not (node.lines or node.children):
-            del parent.children[node.budget]
-            nodes = self._nodes[node.budget]
-            nodes.remove(node)
-            if not nodes:
-                del self._nodes[node.budget]
+        node.children -= 1
+        while (parent := node.parent) is not None and not node.children:
+            self._places.remove(node.budget, node)
             node = parent
+            node.children -= 1
