@@ -14,6 +14,13 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
     from perdure.engine.config import EngineConfig as EngineConfig
     from perdure.engine.config import HandlerDefaults as HandlerDefaults
     from perdure.engine.config import RetryPolicy as RetryPolicy
+    from perdure.engine.flow.rules import DoesNotExist as DoesNotExist
+    from perdure.engine.flow.rules import Limits as Limits
+    from perdure.engine.flow.rules import Matches as Matches
+    from perdure.engine.flow.rules import Rate as Rate
+    from perdure.engine.flow.rules import Rule as Rule
+    from perdure.engine.flow.rules import RuleDeletion as RuleDeletion
+    from perdure.engine.flow.rules import RulePut as RulePut
     from perdure.errors import AllFailed as AllFailed
     from perdure.errors import RetryableError as RetryableError
     from perdure.errors import SdkInternalBaseException as SdkInternalBaseException
@@ -74,6 +81,7 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
 _NAMES: dict[str, str] = {
     "embedded": "Engine",
     "engine.config": "EngineConfig HandlerDefaults RetryPolicy",
+    "engine.flow.rules": "DoesNotExist Limits Matches Rate Rule RuleDeletion RulePut",
     "errors": "AllFailed RetryableError SdkInternalBaseException TerminalError TimedOut is_internal_exception",
     "sdk.capabilities.promises": "DurablePromise",
     "sdk.capabilities.runs": "RunOptions run_key",

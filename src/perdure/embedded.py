@@ -16,7 +16,8 @@ from typing import Self, TypeVar
 
 from perdure.engine.config import EngineConfig
 from perdure.engine.engine import Engine as Core
-from perdure.errors import PerdureError
+from perdure.engine.rules import Rules
+from perdure.errors import EngineStopping, PerdureError
 from perdure.sdk.definition import ServiceDefinition
 from perdure.sdk.endpoint import Endpoint
 from perdure.server.app import HttpServer, ServerConfig
@@ -66,6 +67,17 @@ class Engine(TypedCalls):
     @property
     def admin_url(self) -> str | None:
         return self._http.admin_url if self._http else None
+
+    @property
+    def rules(self) -> Rules:
+        """The rules of flow control, to look at, put and delete.
+
+        Raises:
+            EngineStopping: the engine has not been entered, or was left.
+        """
+        if not self._core.ready:
+            raise EngineStopping("the rules are in the engine's store, which is open in its `async with` block only")
+        return self._core.rules
 
     async def __aenter__(self) -> Self:
         transport = InProcessTransport(self.endpoint.manifest(), self.endpoint.open_attempt)

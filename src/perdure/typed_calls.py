@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from perdure.engine.engine import Engine as Core
 from perdure.engine.events import Accepted, Failure, Outcome, Target
 from perdure.errors import TerminalError, UsageError
+from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
 from perdure.sdk.definition import HandlerDefinition, HandlerFunction, handler_of
 from perdure.sdk.serde import JsonSerde
 
@@ -17,6 +18,27 @@ T = TypeVar("T")
 _JSON = JsonSerde[Any]()
 
 
+class CallOptions(TypedDict, total=False):
+    """What may be said with a call. The same idempotency key gives the same invocation, thus the same result."""
+
+    key: str | None
+    """Of the virtual object or workflow."""
+    idempotency_key: str | None
+    headers: Mapping[str, str] | None
+    scope: str | None
+    """A part of the identity of what is called, in which limits count."""
+    limit_key: str | None
+    """What it counts as within the scope: `tenant`, or `tenant/user`."""
+    priority: int | None
+    """From -100 to 100, 0 by default: of those that wait, higher ones go first."""
+
+
+class SendOptions(CallOptions, total=False):
+    """What may be said with a send: also, that it is to begin later."""
+
+    delay: timedelta | None
+
+
 class TypedCalls:
     """What can be asked of an engine, in terms of handlers and values. A subclass says which engine, and when."""
 
@@ -24,45 +46,36 @@ class TypedCalls:
         """Asks the engine."""
         raise NotImplementedError
 
-    async def call(
-        self,
-        handler: HandlerFunction[I, O],
-        arg: I | None = None,
-        *,
-        key: str | None = None,
-        idempotency_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> O:
+    async def call(self, handler: HandlerFunction[I, O], arg: I | None = None, **options: Unpack[CallOptions]) -> O:
         """Runs a handler durably, and waits for its result.
 
         Raises:
             TerminalError: the handler failed for good.
+            Overloaded: too many wait to begin already; it was not taken in.
             EngineStopping: the engine was left before the result came. It comes when asked again later, if there is
                 an `idempotency_key`.
         """
         definition = handler_of(handler)
-        target, body, lines = _target(definition, key), _body(definition, arg), _headers(headers)
+        target, body, headers = _target(definition, options), _body(definition, arg), _headers(options)
+        key, limit_key = options.get("idempotency_key"), options.get("limit_key")
         outcome = await self._ask(
-            lambda engine: engine.call(target, body, headers=lines, idempotency_key=idempotency_key)
+            lambda engine: engine.call(target, body, headers=headers, idempotency_key=key, limit_key=limit_key)
         )
         return cast("O", result_of(definition, outcome))
 
     async def send(
-        self,
-        handler: HandlerFunction[I, Any],
-        arg: I | None = None,
-        *,
-        key: str | None = None,
-        idempotency_key: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        delay: timedelta | None = None,
+        self, handler: HandlerFunction[I, Any], arg: I | None = None, **options: Unpack[SendOptions]
     ) -> Accepted:
-        """Has a handler run, now or after a delay; returns as soon as that is certain."""
+        """Has a handler run, now or after a delay; returns as soon as that is certain. Raises `Overloaded`."""
         definition = handler_of(handler)
-        target, body, lines = _target(definition, key), _body(definition, arg), _headers(headers)
+        target, body, headers = _target(definition, options), _body(definition, arg), _headers(options)
+        key, limit_key = options.get("idempotency_key"), options.get("limit_key")
+        delay = options.get("delay")
         delay_ms = None if delay is None else delay // timedelta(milliseconds=1)
         return await self._ask(
-            lambda engine: engine.send(target, body, headers=lines, idempotency_key=idempotency_key, delay_ms=delay_ms)
+            lambda engine: engine.send(
+                target, body, headers=headers, idempotency_key=key, limit_key=limit_key, delay_ms=delay_ms
+            )
         )
 
     async def attach(self, handler: HandlerFunction[Any, O], invocation_id: str) -> O:
@@ -86,13 +99,19 @@ class TypedCalls:
         """Sends an invocation a signal that is a failure."""
         await self._ask(lambda engine: engine.send_signal(invocation_id, name, Failure(500, reason)))
 
-    async def resolve_promise(self, workflow: str, key: str, name: str, value: Any = None) -> None:
+    async def resolve_promise(
+        self, workflow: str, key: str, name: str, value: Any = None, *, scope: str | None = None
+    ) -> None:
         """Gives a workflow's durable promise its value, as JSON."""
-        await self._ask(lambda engine: engine.complete_promise(workflow, key, name, _JSON.serialize(value)))
+        content = _JSON.serialize(value)
+        await self._ask(lambda engine: engine.complete_promise(workflow, key, name, content, scope=scope))
 
-    async def reject_promise(self, workflow: str, key: str, name: str, reason: str) -> None:
+    async def reject_promise(
+        self, workflow: str, key: str, name: str, reason: str, *, scope: str | None = None
+    ) -> None:
         """Fails a workflow's durable promise."""
-        await self._ask(lambda engine: engine.complete_promise(workflow, key, name, Failure(500, reason)))
+        failure = Failure(500, reason)
+        await self._ask(lambda engine: engine.complete_promise(workflow, key, name, failure, scope=scope))
 
     async def cancel(self, invocation_id: str) -> None:
         """Asks an invocation to end: it sees a terminal error (409) at its next await."""
@@ -114,16 +133,22 @@ def result_of(definition: HandlerDefinition, outcome: Outcome) -> Any:
     return definition.output_serde.deserialize(outcome.value or b"")
 
 
-def _target(definition: HandlerDefinition, key: str | None) -> Target:
+def _target(definition: HandlerDefinition, options: CallOptions) -> Target:
+    key = options.get("key")
     if (key is None) != (definition.service.kind == "SERVICE"):
         need = "has no keys" if key is not None else "needs a key"
         raise UsageError(f"{definition.target} {need}: it is in a {definition.service.kind.lower().replace('_', ' ')}")
-    return Target(definition.service.name, definition.name, key)
+    return Target(definition.service.name, definition.name, key, options.get("scope"))
 
 
 def _body(definition: HandlerDefinition, arg: object) -> bytes:
     return definition.input_serde.serialize(arg) if definition.takes_input else b""
 
 
-def _headers(headers: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    return tuple((headers or {}).items())
+def _headers(options: CallOptions) -> tuple[tuple[str, str], ...]:
+    headers = dict(options.get("headers") or {})
+    priority = options.get("priority")
+    if priority is not None:
+        check_priority(priority)
+        headers[PRIORITY_HEADER] = str(priority)
+    return tuple(headers.items())

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 import perdure
-from perdure.errors import PortUnavailable, StoreLocked, UsageError
+from perdure.errors import Conflict, EngineStopping, PortUnavailable, StoreLocked, UsageError
 from perdure.server.app import ServerConfig
 
 greeter = perdure.Service("Greeter")
@@ -153,3 +153,55 @@ async def test_a_store_in_use_leaves_the_ports_free(tmp_path: Path) -> None:
                 pass
     async with perdure.Engine(data_dir=tmp_path, http=http):
         pass
+
+
+async def test_rules_hold_for_calls_in_a_scope_and_the_urgent_ones_go_first() -> None:
+    ended: list[str] = []
+    limited = perdure.Service("Limited")
+
+    @limited.handler()
+    async def work(ctx: perdure.Context, name: str) -> None:
+        ended.append(name)
+
+    async with perdure.Engine([limited, greeter], data_dir=None) as engine:
+        await engine.rules.put(perdure.RulePut("openai/ada", perdure.Limits(concurrency=0)))
+        calls = [
+            asyncio.create_task(engine.call(work, f"p{priority}", scope="openai", limit_key="ada", priority=priority))
+            for priority in (-1, 0, 5)
+        ]
+        await engine.send(work, "sent", scope="openai", limit_key="ada", priority=100)
+        assert await engine.call(greet, "E", scope="openai", limit_key="bob") == "hello E"
+        assert ended == []
+        [rule] = engine.rules.all()
+        put = perdure.RulePut("openai/ada", perdure.Limits(1), precondition=perdure.Matches(rule.version))
+        assert [each.version for each in await engine.rules.put(put)] == [2]
+        await asyncio.gather(*calls)
+        assert ended == ["sent", "p5", "p0", "p-1"]
+        with pytest.raises(Conflict):
+            await engine.rules.delete(perdure.RuleDeletion("openai/ada", expected_version=1))
+        assert await engine.rules.delete(perdure.RuleDeletion("openai/ada")) == ["openai/ada"]
+
+
+async def test_a_scope_is_a_part_of_what_is_called() -> None:
+    async with perdure.Engine([counter], data_dir=None) as engine:
+        assert await engine.call(add, 2, key="a", scope="acme") == 2
+        assert await engine.call(add, 3, key="a") == 3
+        assert await engine.call(add, 3, key="a", scope="acme") == 5
+
+
+async def test_scopes_limit_keys_and_priorities_that_make_no_sense_are_refused() -> None:
+    async with perdure.Engine([greeter], data_dir=None) as engine:
+        with pytest.raises(UsageError, match="bad scope"):
+            await engine.call(greet, "E", scope="a b")
+        with pytest.raises(UsageError, match="limit key 'ada' without a scope"):
+            await engine.send(greet, "E", limit_key="ada")
+        with pytest.raises(UsageError, match="bad priority 101"):
+            await engine.call(greet, "E", priority=101)
+
+
+async def test_the_rules_of_an_engine_that_is_not_open_say_so() -> None:
+    engine = perdure.Engine([greeter], data_dir=None)
+    with pytest.raises(EngineStopping, match="async with"):
+        engine.rules  # noqa: B018
+    async with engine:
+        assert engine.rules.all() == []

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": BELOW,
     "server": LEAVES | {"protocol", "engine"},
     "embedded": BELOW | {"sdk", "engine", "server", "watchdog", "typed_calls"},
-    "typed_calls": LEAVES | {"sdk", "engine"},
+    "typed_calls": LEAVES | {"protocol", "sdk", "engine"},
     "watchdog": LEAVES,
     "cli": LEAVES | {"protocol", "server", "watchdog"},
     "ext": LEAVES | {"sdk"},

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, Unpack, cast
 
 import msgspec
 
@@ -34,7 +34,7 @@ from perdure.testing.stuck import Watch
 from perdure.testing.virtual_time import VirtualTime
 from perdure.transport.connection import InvokeRequest, Sender
 from perdure.transport.in_process import InProcessTransport
-from perdure.typed_calls import TypedCalls, result_of
+from perdure.typed_calls import CallOptions, TypedCalls, result_of
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
@@ -116,8 +116,8 @@ class Harness(TypedCalls):
 
     # ---- calls ----
 
-    async def call(self, handler: HandlerFunction[I, O], arg: I | None = None, **options: Any) -> O:
-        """Runs a handler durably, and waits for its result: `key=`, `idempotency_key=`, `headers=`.
+    async def call(self, handler: HandlerFunction[I, O], arg: I | None = None, **options: Unpack[CallOptions]) -> O:
+        """Runs a handler durably, and waits for its result.
 
         Raises:
             TerminalError: the handler failed for good.
