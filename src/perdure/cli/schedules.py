@@ -29,48 +29,74 @@ def list_schedules(as_json: AsJson = False) -> None:
         print_table(("ID", "TARGET", "WHEN", "NEXT", "ERROR"), rows)
 
 
+Cron: TypeAlias = Annotated[str | None, typer.Option(help="Such as '0 9 * * MON-FRI'; six fields begin with seconds.")]
+Every: TypeAlias = Annotated[str | None, typer.Option(help="Such as 15m or PT1H, in place of --cron.")]
+Timezone: TypeAlias = Annotated[
+    str | None, typer.Option(help="In which --cron is meant, such as Europe/Berlin; else UTC.")
+]
+Input: TypeAlias = Annotated[str | None, typer.Option(help="The input, as JSON. Else the body is empty.")]
+Key: TypeAlias = Annotated[str | None, typer.Option(help="The key of a virtual object.")]
+Scope: TypeAlias = Annotated[str | None, typer.Option(help="The scope in which it runs.")]
+LimitKey: TypeAlias = Annotated[str | None, typer.Option(help="The limit key under which it counts in its scope.")]
+WhenStillRunning: TypeAlias = Annotated[
+    Literal["allow", "skip"] | None, typer.Option(help="skip: start none while the last one still runs. Else allow.")
+]
+WhenMissed: TypeAlias = Annotated[
+    Literal["once", "none"] | None,
+    typer.Option(help="Times missed while no engine ran: made up for by one (once), or by none. Else once."),
+]
+Description: TypeAlias = Annotated[str | None, typer.Option(help="For those who read the list.")]
+
+
 @app.command()
 def create(
     schedule_id: Annotated[str, typer.Argument(metavar="ID", help="A name: letters, digits, `_`, `.` and `-`.")],
     target: Annotated[str, typer.Argument(metavar="SERVICE/HANDLER", help="What to start.")],
-    cron: Annotated[str | None, typer.Option(help="Such as '0 9 * * MON-FRI'; six fields begin with seconds.")] = None,
-    every: Annotated[str | None, typer.Option(help="Such as 15m or PT1H, in place of --cron.")] = None,
-    timezone: Annotated[str, typer.Option(help="In which --cron is meant, such as Europe/Berlin.")] = "UTC",
-    input: Annotated[str | None, typer.Option("--input", help="The input, as JSON. Else the body is empty.")] = None,
-    key: Annotated[str | None, typer.Option(help="The key of a virtual object.")] = None,
-    scope: Annotated[str | None, typer.Option(help="The scope in which it runs.")] = None,
-    limit_key: Annotated[str | None, typer.Option(help="The limit key under which it counts in its scope.")] = None,
-    overlap: Annotated[
-        Literal["allow", "skip"], typer.Option(help="skip: start none while the last one still runs.")
-    ] = "allow",
-    catch_up: Annotated[
-        Literal["once", "none"], typer.Option(help="Times missed while no engine ran: made up for by one, or by none.")
-    ] = "once",
-    description: Annotated[str, typer.Option(help="For those who read the list.")] = "",
+    cron: Cron = None,
+    every: Every = None,
+    timezone: Timezone = None,
+    input: Input = None,
+    key: Key = None,
+    scope: Scope = None,
+    limit_key: LimitKey = None,
+    overlap: WhenStillRunning = None,
+    catch_up: WhenMissed = None,
+    description: Description = None,
     paused: Annotated[bool, typer.Option("--paused", help="Do not begin before `resume`.")] = False,
 ) -> None:
     """Make a schedule."""
-    service, slash, handler = target.partition("/")
-    if not (service and slash and handler) or "/" in handler:
-        raise UsageError(f"{target!r} must be Service/handler; the key of an object goes into --key")
-    wanted: dict[str, Any] = {
-        "id": schedule_id,
-        "target": {"service": service, "handler": handler, "key": key, "scope": scope},
-        "timezone": timezone,
-        "overlap": overlap,
-        "catch_up": catch_up,
-        "description": description,
-        "paused": paused,
-        "limit_key": limit_key,
-    }
-    wanted |= {name: value for name, value in (("cron", cron), ("every", every)) if value is not None}
-    if input is not None:
-        try:
-            wanted["input"] = json.loads(input)
-        except ValueError as error:
-            raise UsageError(f"what --input gives is not JSON: {error}") from error
+    times = {"cron": cron, "every": every, "timezone": timezone, "overlap": overlap, "catch_up": catch_up}
+    wanted = _said(input, limit_key, description=description, **times)
+    wanted |= {"id": schedule_id, "target": _parsed(target) | _given(key=key, scope=scope), "paused": paused}
     made = ADMIN.ask_json("POST", "/schedules", wanted)
-    print(f"made {schedule_id}: {_target(made)}, {_when(made)}, {_next(made)}")
+    print(f"made {schedule_id}: {_summary(made)}")
+
+
+@app.command()
+def edit(
+    schedule_id: ScheduleId,
+    target: Annotated[str | None, typer.Argument(metavar="SERVICE/HANDLER", help="What to start from now on.")] = None,
+    cron: Cron = None,
+    every: Every = None,
+    timezone: Timezone = None,
+    input: Input = None,
+    key: Key = None,
+    scope: Scope = None,
+    limit_key: LimitKey = None,
+    overlap: WhenStillRunning = None,
+    catch_up: WhenMissed = None,
+    description: Description = None,
+) -> None:
+    """Change a schedule. What is left out stays as it is; '' takes away a key, a scope or a limit key."""
+    times = {"cron": cron, "every": every, "timezone": timezone, "overlap": overlap, "catch_up": catch_up}
+    wanted = _said(input, limit_key, description=description, **times)
+    aimed = (_parsed(target) if target is not None else {}) | _given(key=key, scope=scope)
+    if aimed:
+        present = ADMIN.ask_json("GET", _path(schedule_id))
+        wanted |= {"target": present["target"] | aimed, "version": present["version"]}
+    if not wanted:
+        raise UsageError(f"nothing to change: say what, as in `perdure schedules edit {schedule_id} --every 15m`")
+    print(f"edited {schedule_id}: {_summary(ADMIN.ask_json('PATCH', _path(schedule_id), wanted))}")
 
 
 @app.command()
@@ -118,7 +144,7 @@ def resume(schedule_id: ScheduleId) -> None:
 @app.command()
 def trigger(schedule_id: ScheduleId) -> None:
     """Start one now, whatever its times; they stay as they are."""
-    print(f"started {ADMIN.ask_json('POST', f'{_path(schedule_id)}/trigger')['invocation_id']}")
+    print(f"started {ADMIN.ask_json('POST', f'{_path(schedule_id)}/trigger', {})['invocation_id']}")
 
 
 @app.command()
@@ -130,6 +156,34 @@ def delete(schedule_id: ScheduleId) -> None:
 
 def _path(schedule_id: str) -> str:
     return f"/schedules/{quote(schedule_id, safe='')}"
+
+
+def _parsed(target: str) -> dict[str, Any]:
+    service, slash, handler = target.partition("/")
+    if not (service and slash and handler) or "/" in handler:
+        raise UsageError(f"{target!r} must be Service/handler; the key of an object goes into --key")
+    return {"service": service, "handler": handler}
+
+
+def _given(**names: str | None) -> dict[str, Any]:
+    """What was said; nothing in quotes is said to be nothing."""
+    return {name: value or None for name, value in names.items() if value is not None}
+
+
+def _said(input: str | None, limit_key: str | None, **others: str | None) -> dict[str, Any]:
+    """The fields of a schedule that were said."""
+    said: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
+    said |= _given(limit_key=limit_key)
+    if input is not None:
+        try:
+            said["input"] = json.loads(input)
+        except ValueError as error:
+            raise UsageError(f"what --input gives is not JSON: {error}") from error
+    return said
+
+
+def _summary(schedule: dict[str, Any]) -> str:
+    return f"{_target(schedule)}, {_when(schedule)}, {_next(schedule)}"
 
 
 def _target(schedule: dict[str, Any]) -> str:

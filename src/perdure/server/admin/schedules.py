@@ -20,6 +20,8 @@ from perdure.server.admin.operation import Operation
 from perdure.server.durations import parse_duration_ms
 
 _CONTENT_TYPE = "content-type"
+_JSON = "application/json"
+_BYTES = "application/octet-stream"
 
 
 class ScheduleTarget(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -108,6 +110,10 @@ class Triggered(Struct, frozen=True):
     invocation_id: str
 
 
+class Trigger(Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing to say. That it is JSON keeps web pages of others from sending it."""
+
+
 class DeleteQuery(Struct, frozen=True):
     """`version`: refuse if the schedule has another by now."""
 
@@ -151,6 +157,7 @@ async def delete(request: Request) -> Response:
 
 async def trigger(request: Request) -> Response:
     """Start one now, also where the schedule is paused; its own times stay as they are."""
+    await read_json(request, Trigger)
     engine: Engine = request.app.state.engine
     accepted = await engine.schedules.trigger(request.path_params["schedule_id"])
     return json_response(Triggered(accepted.invocation_id))
@@ -168,18 +175,41 @@ def _edited(schedule: Schedule, asked: NewSchedule | ScheduleEdit) -> Schedule:
     if asked.cron is not UNSET or asked.every is not UNSET:
         changes["cron"] = None if asked.cron is UNSET else asked.cron
         changes["every_ms"] = None if isinstance(asked.every, UnsetType) else _duration_ms(asked.every)
-    headers = dict(schedule.headers)
-    if not isinstance(asked.headers, UnsetType):
-        headers = {name.lower(): value for name, value in asked.headers.items()}
     if asked.input is not UNSET and asked.input_base64 is not UNSET:
         raise UsageError("a schedule has either `input`, any JSON, or `input_base64`")
+    headers = dict(schedule.headers)
+    if not isinstance(asked.headers, UnsetType):
+        of_input = {name: headers[name] for name in (_CONTENT_TYPE,) if name in headers}
+        headers = of_input | {name.lower(): value for name, value in asked.headers.items()}
     if asked.input is not UNSET:
         changes["input"] = msgspec.json.encode(asked.input)
-        headers[_CONTENT_TYPE] = "application/json"
+        headers[_CONTENT_TYPE] = _JSON
     elif asked.input_base64 is not UNSET:
         changes["input"] = asked.input_base64
-        headers.setdefault(_CONTENT_TYPE, "application/octet-stream")
-    return replace(schedule, **changes, headers=tuple(headers.items()))
+        headers.setdefault(_CONTENT_TYPE, _BYTES)
+    edited = replace(schedule, **changes, headers=tuple(headers.items()))
+    if asked.input_base64 is not UNSET or asked.headers is not UNSET:
+        _check_input(edited)
+    return edited
+
+
+def _check_input(schedule: Schedule) -> None:
+    """Raises `UsageError` where the input is not what its content type says."""
+    if schedule.input and dict(schedule.headers).get(_CONTENT_TYPE) == _JSON and _json_input(schedule) is UNSET:
+        raise UsageError(
+            f"the input is not the JSON that its {_CONTENT_TYPE} says: name another in `headers`, such as {_BYTES}"
+        )
+
+
+def _json_input(schedule: Schedule) -> Raw | UnsetType:
+    """The input where it is the JSON that its content type says."""
+    if not schedule.input or dict(schedule.headers).get(_CONTENT_TYPE) != _JSON:
+        return UNSET
+    try:
+        msgspec.json.decode(schedule.input)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return UNSET  # a program that embeds the engine may give any bytes
+    return Raw(schedule.input)
 
 
 def _duration_ms(text: str) -> int:
@@ -192,15 +222,15 @@ def _duration_ms(text: str) -> int:
 def _view(state: ScheduleState) -> ScheduleView:
     schedule, progress = state.schedule, state.progress
     target, headers = schedule.target, dict(schedule.headers)
-    json = headers.get(_CONTENT_TYPE) == "application/json"
+    json = _json_input(schedule)
     return ScheduleView(
         id=schedule.id,
         target=ScheduleTarget(target.service, target.handler, target.key, target.scope),
         cron=schedule.cron,
         every=None if schedule.every_ms is None else friendly_duration(schedule.every_ms),
         timezone=schedule.timezone,
-        input=Raw(schedule.input) if schedule.input and json else UNSET,
-        input_base64=schedule.input if schedule.input and not json else UNSET,
+        input=json,
+        input_base64=schedule.input if schedule.input and json is UNSET else UNSET,
         headers=headers,
         limit_key=schedule.limit_key,
         paused=schedule.paused,
@@ -277,6 +307,7 @@ OPERATIONS = [
         endpoint=trigger,
         tag="schedules",
         summary="Start now what a schedule starts",
+        body=Trigger,
         answers={200: Triggered},
     ),
 ]
