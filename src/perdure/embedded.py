@@ -38,6 +38,9 @@ class Engine(TypedCalls):
     `config`: limits and defaults, such as `attempts_max`; its `data_dir` does not count.
     `http`: where to serve ingress and admin too, as `perdure up` does; None serves neither.
 
+    Raises:
+        UsageError: the config's `request_identity_key` names no key to sign with.
+
     Raises, on entering:
         StoreLocked: another engine holds the store.
         StoreError: the store cannot be read or written.
@@ -67,6 +70,11 @@ class Engine(TypedCalls):
     @property
     def admin_url(self) -> str | None:
         return self._http.admin_url if self._http else None
+
+    @property
+    def identity_key(self) -> str | None:
+        """The public key of the config's `request_identity_key`: what services are given as one of `identity_keys`."""
+        return self._core.identity_key
 
     @property
     def rules(self) -> Rules:

@@ -15,6 +15,7 @@ PerdureError
 │   ├── TooEarly               the invocation has not begun yet                                      425
 │   ├── NotOffered             the open interface has it, this engine does not                       501
 │   ├── TooLarge               a body above its limit                                                413
+│   ├── Unauthenticated        the request's signature is missing, stale, or of an unknown engine     401
 │   └── NotInHandler           a context was asked for outside of a handler
 ├── ProtocolError
 │   ├── LocalProtocolError     our own side broke the service protocol: a bug here
@@ -158,6 +159,12 @@ class TooLarge(UsageError):
     """A body above its limit."""
 
     http_status = 413
+
+
+class Unauthenticated(UsageError):
+    """A request to a service is not signed by an engine that it knows, or not for this time and path."""
+
+    http_status = 401
 
 
 class NotInHandler(UsageError):

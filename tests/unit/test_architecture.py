@@ -24,13 +24,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "callsites": set(),
     "protocol": {"errors"},
     "transport": LEAVES | {"protocol"},
+    "key_files": {"errors", "protocol"},
     "sdk": BELOW,
-    "engine": BELOW,
+    "engine": BELOW | {"key_files"},
     "server": LEAVES | {"protocol", "engine"},
     "embedded": BELOW | {"sdk", "engine", "server", "watchdog", "typed_calls"},
     "typed_calls": LEAVES | {"protocol", "sdk", "engine"},
     "watchdog": LEAVES,
-    "cli": LEAVES | {"protocol", "server", "watchdog"},
+    "cli": LEAVES | {"protocol", "server", "watchdog", "key_files"},
     "ext": LEAVES | {"sdk"},
     "telemetry": LEAVES | {"sdk", "engine"},
     "llm": LEAVES | {"sdk"},
@@ -53,6 +54,7 @@ CORES = [
     "protocol/messages.py",
     "protocol/versions.py",
     "protocol/discovery.py",
+    "protocol/identity.py",
     "sdk/machine.py",
     "sdk/journal.py",
     "engine/flow",
@@ -180,5 +182,7 @@ def test_importing_the_sdk_loads_no_server_code_and_no_framework() -> None:
     code = "import sys, perdure; perdure.Service; perdure.app; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     ours = "; print(*[m for m in sys.modules if m.startswith('perdure.')])"
     loaded = subprocess.run([sys.executable, "-c", code + ours], capture_output=True, text=True, check=True).stdout
-    assert not {"starlette", "uvicorn", "granian", "pyqwest", "apsw", "cyclopts", "rich"} & set(loaded.split())
+    assert not {"starlette", "uvicorn", "granian", "pyqwest", "apsw", "cyclopts", "rich", "cryptography"} & set(
+        loaded.split()
+    )
     assert not [m for m in loaded.split() if m.startswith(("perdure.engine", "perdure.server", "perdure.cli"))]

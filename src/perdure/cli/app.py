@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli import deployments, invocations, rules, schedules, services, state
+from perdure.cli import deployments, identity, invocations, rules, schedules, services, state
 from perdure.cli.exits import exit_for, tell
 from perdure.cli.invoke import invoke
 from perdure.cli.serve import serve
@@ -31,6 +31,7 @@ app.add_typer(invocations.app, name="invocations")
 app.add_typer(state.app, name="state")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(rules.app, name="rules")
+app.add_typer(identity.app, name="identity")
 app.command()(sql)
 
 

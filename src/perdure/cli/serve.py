@@ -14,6 +14,10 @@ def serve(
     services: Annotated[list[str], typer.Argument(metavar="MODULE:ATTR", help="Services, such as app:services.")],
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 9080,
+    identity_key: Annotated[
+        list[str] | None,
+        typer.Option(help="Take only what the engine with this public key has signed; may be given again."),
+    ] = None,
 ) -> None:
     """Serve services over HTTP/2, for an engine to call: `perdure deployments register` tells it."""
     from perdure.cli.http2_server import Http2Server
@@ -22,7 +26,7 @@ def serve(
     from perdure.watchdog import LoopWatchdog
 
     log_to_stderr()
-    endpoint = load_endpoint(services)
+    endpoint = load_endpoint(services).identity_key(*identity_key or [])
     listener = bind(host, port)
     url = url_of(listener)
 
@@ -36,6 +40,7 @@ def serve(
                 [
                     ("endpoint", url),
                     ("register", f"perdure deployments register {url}"),
+                    *(("only for", key) for key in endpoint.identity_keys),
                     ("services", ", ".join(service.name for service in endpoint.services)),
                 ],
             )

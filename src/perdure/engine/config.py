@@ -44,6 +44,8 @@ class EngineConfig:
         beyond (429).
     `body_bytes_max`: the largest body that the ingress takes. `bodies_bytes_max`: all that come in pieces, together.
     `eager_state_bytes_max`: keys and values that an attempt is given at its start; the rest it fetches.
+    `request_identity_key`: the file of the ed25519 key (PEM, PKCS#8) that requests to deployments are signed with; None
+        signs nothing.
     """
 
     data_dir: Path | None = None
@@ -52,4 +54,5 @@ class EngineConfig:
     body_bytes_max: int = 32 * 1024 * 1024
     bodies_bytes_max: int = 256 * 1024 * 1024
     eager_state_bytes_max: int = 1024 * 1024
+    request_identity_key: Path | None = None
     handler_defaults: HandlerDefaults = field(default_factory=HandlerDefaults)

@@ -20,7 +20,7 @@ from perdure.errors import Conflict, DeploymentRejected, UsageError
 from perdure.protocol import ids
 from perdure.protocol.ids import DeploymentId
 from perdure.transport.connection import Transport
-from perdure.transport.http import HttpTransport
+from perdure.transport.http import HttpTransport, Signer
 
 logger = logging.getLogger(__name__)
 
@@ -45,15 +45,23 @@ class DeploymentUpdate(Struct, frozen=True):
 
 
 class Deployments:
-    """The deployments of a registry, and the ways to them. `clock` gives the time in milliseconds.
+    """The deployments of a registry, and the ways to them.
 
+    `clock` gives the time in milliseconds; `signer` signs what the deployments are asked.
     `begin` comes later, with what the cycle can do: that needs the ways itself.
     """
 
-    def __init__(self, registry: Registry, leftovers: Leftovers, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        leftovers: Leftovers,
+        clock: Callable[[], int],
+        signer: Signer | None = None,
+    ) -> None:
         self.registry = registry
         self.left = leftovers
         self._clock = clock
+        self._signer = signer
         self._transports: dict[DeploymentId, Transport] = {}
         self._closing: set[asyncio.Task[None]] = set()
         # One change after the other, each to its commit: a plan counts on the registry as it is, and what is said to
@@ -84,7 +92,7 @@ class Deployments:
                 raise Conflict(
                     "this engine was started without its embedded services: start it with `perdure up module:attr`"
                 )
-            transport = self._transports[deployment_id] = _transport(deployment.address)
+            transport = self._transports[deployment_id] = self._transport(deployment.address)
         return transport
 
     # ---- registering ----
@@ -105,7 +113,7 @@ class Deployments:
             DeploymentRejected: what it serves cannot be accepted; the message says why and what to do.
         """
         address = check_address(address)
-        transport = _transport(address)
+        transport = self._transport(address)
         try:
             manifest = await transport.discover()
         finally:
@@ -160,7 +168,7 @@ class Deployments:
         discovered = None
         address = self._address_after(self.registry.deployment(deployment_id), changes, overwrite)
         if overwrite:
-            transport = _transport(address)
+            transport = self._transport(address)
             try:
                 discovered = await transport.discover()
             finally:
@@ -329,8 +337,10 @@ class Deployments:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-
-def _transport(address: Address) -> HttpTransport:
-    return HttpTransport(
-        address.uri, use_http_11=address.use_http_11, additional_headers=dict(address.additional_headers)
-    )
+    def _transport(self, address: Address) -> HttpTransport:
+        return HttpTransport(
+            address.uri,
+            use_http_11=address.use_http_11,
+            additional_headers=dict(address.additional_headers),
+            signer=self._signer,
+        )

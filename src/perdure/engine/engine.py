@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from perdure.engine.committer import Committer, ThreadCommitter
 from perdure.engine.config import EngineConfig
@@ -40,16 +41,28 @@ from perdure.protocol import ids
 from perdure.protocol.ids import FIRST_AWAKEABLE_SIGNAL
 from perdure.protocol.scopes import check_scope
 from perdure.transport.connection import Transport
+from perdure.transport.http import Signer
 
 
 def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _signer(key_file: Path | None) -> Signer | None:
+    if key_file is None:
+        return None
+    from perdure.key_files import read_key  # 50 ms to load, for those who sign
+
+    return read_key(key_file)
+
+
 class Engine:
     """One engine on one store. `start` it in the loop that it is to live in; everything is called from there.
 
     What is awaited here returns after the commit that it rests on.
+
+    Raises:
+        UsageError: the config's `request_identity_key` names no key.
     """
 
     def __init__(
@@ -63,6 +76,7 @@ class Engine:
         self._timer_check_s = timer_check_s
         self.config = config or EngineConfig()
         self.registry = Registry(self.config.handler_defaults)
+        self._signer = _signer(self.config.request_identity_key)
         self._clock = clock
         self._new_committer = committer
         self._started = False
@@ -86,7 +100,7 @@ class Engine:
             self._ledger = Ledger(reader, self.registry, self.config)
             reasons = Reasons(reader, self._ledger.find_number, self._clock, self._ledger.flow.position)
             leftovers = Leftovers(self._ledger, PinnedReader(self._database.reading), reasons.of)
-            self.deployments = Deployments(self.registry, leftovers, self._clock)
+            self.deployments = Deployments(self.registry, leftovers, self._clock, self._signer)
             self._cycle = Cycle(
                 self._ledger,
                 self.config,
@@ -120,6 +134,11 @@ class Engine:
         self._started = False
         await self.deployments.close()
         self._database.close()
+
+    @property
+    def identity_key(self) -> str | None:
+        """The public key by which services know the requests of this engine; None where it signs none."""
+        return None if self._signer is None else self._signer.identity_key
 
     @property
     def ready(self) -> bool:

@@ -3,12 +3,14 @@
     GET .../discover    POST .../invoke/{service}/{handler}    GET .../health
 
 under any prefix. Full duplex over HTTP/2; over HTTP/1.1, requests and responses, between which handlers suspend.
+With identity keys, discovery and invocations are for engines that sign with one of them; health is for everybody.
 """
 
 import asyncio
 import json
+import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Literal, TypeAlias
 from urllib.parse import unquote
@@ -18,6 +20,7 @@ from perdure.errors import (
     EngineStopping,
     PerdureError,
     RemoteProtocolError,
+    Unauthenticated,
     UnknownTarget,
     UsageError,
 )
@@ -36,6 +39,7 @@ Scope: TypeAlias = Mapping[str, Any]
 Headers: TypeAlias = Mapping[str, str]
 
 _MODES: dict[str, ProtocolMode] = {"bidi": "BIDI_STREAM", "request_response": "REQUEST_RESPONSE"}
+_IDENTITY_KEYS = "PERDURE_IDENTITY_KEYS"
 _SERVER = (b"x-restate-server", f"perdure/{__version__}".encode())
 
 
@@ -43,10 +47,12 @@ class Endpoint:
     """Services, ready to be served: by an ASGI server, or by an engine in the same process.
 
     `protocol` forces how engines connect, `"bidi"` or `"request_response"`; by default, the HTTP version decides.
+    `identity_keys` are the public keys of the engines that may ask over HTTP, others get 401; by default, those in the
+        variable PERDURE_IDENTITY_KEYS, with spaces or commas between them. Without any, whoever asks is answered.
     `clock` is the time that handlers live in, in seconds since the epoch: timers and delays are counted from it.
 
     Raises:
-        UsageError: two services share a name, or a name is none; the message says which.
+        UsageError: two services share a name, or a name is none, or a key; the message says which.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class Endpoint:
         services: Iterable[ServiceDefinition] = (),
         *,
         protocol: Literal["bidi", "request_response"] | None = None,
+        identity_keys: Iterable[str] | None = None,
         clock: Clock = time.time,
     ) -> None:
         if protocol is not None and protocol not in _MODES:
@@ -65,6 +72,15 @@ class Endpoint:
         self._attempts: set[Attempt] = set()
         self._stopping = False
         self._watching = False
+        self.identity_keys: list[str] = []
+        """Public keys of the engines that may ask; empty where everybody may."""
+        self._verify: Callable[[Headers, str, int], None] | None = None
+        if isinstance(identity_keys, str):
+            raise UsageError("identity_keys is a string: pass a list of keys")
+        if identity_keys is None:
+            self._take_identity_keys_of_environment()
+        else:
+            self.identity_key(*identity_keys)
         self.bind(*services)
 
     def bind(self, *services: ServiceDefinition) -> "Endpoint":
@@ -77,6 +93,19 @@ class Endpoint:
             self._by_name[service.name] = service
             self.services.append(service)
         discovery.check_manifest(self.manifest())
+        return self
+
+    def identity_key(self, *keys: str) -> "Endpoint":
+        """Lets engines ask that sign with one of these, and of all others only those that were named already.
+
+        Raises:
+            UsageError: it is no `publickeyv1_...`.
+        """
+        if keys:
+            from perdure.protocol.identity import Verifier  # 50 ms to load, for those who verify
+
+            self.identity_keys = list(dict.fromkeys([*self.identity_keys, *keys]))
+            self._verify = Verifier(self.identity_keys).check
         return self
 
     def manifest(self, protocol_mode: ProtocolMode = "BIDI_STREAM") -> Manifest:
@@ -140,7 +169,22 @@ class Endpoint:
             case _:
                 await _explain(send, 404, "there is nothing here; an endpoint has /discover, /health and /invoke")
 
+    def _take_identity_keys_of_environment(self) -> None:
+        try:
+            self.identity_key(*os.environ.get(_IDENTITY_KEYS, "").replace(",", " ").split())
+        except UsageError as error:
+            raise UsageError(f"{_IDENTITY_KEYS}: {error}") from error
+
+    def _authenticate(self, headers: Headers, path: str) -> None:
+        if self._verify is not None:
+            self._verify(headers, path, int(self._clock()))
+
     async def _discover(self, http_version: str, headers: Headers, send: Send) -> None:
+        try:
+            self._authenticate(headers, "/discover")
+        except Unauthenticated as error:
+            await _explain(send, error.http_status, error)
+            return
         accept = headers.get("accept")
         version = discovery.accepted_version(accept)
         if version is None:
@@ -160,6 +204,7 @@ class Endpoint:
         key = headers.get("x-restate-service-key")
         exchange = Exchange(receive, send)
         try:
+            self._authenticate(headers, f"/invoke/{service}/{handler}")
             if self._stopping:
                 raise EngineStopping("the endpoint is shutting down")
             request = InvokeRequest(
@@ -183,9 +228,10 @@ class Endpoint:
 def app(
     services: Iterable[ServiceDefinition],
     protocol: Literal["bidi", "request_response"] | None = None,
+    identity_keys: Iterable[str] | None = None,
 ) -> Endpoint:
     """An ASGI app that serves these services: under `perdure serve`, hypercorn, uvicorn, or mounted in another app."""
-    return Endpoint(services, protocol=protocol)
+    return Endpoint(services, protocol=protocol, identity_keys=identity_keys)
 
 
 async def _answer(

@@ -6,7 +6,9 @@ says GOAWAY.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import quote
 
 import pyqwest
@@ -29,11 +31,25 @@ _SETTLE_S = 0.05
 _NO_PROXY = pyqwest.Proxy("http://127.0.0.1", scheme="https")
 
 
+class Signer(Protocol):
+    """What signs requests: `perdure.protocol.identity.SigningKey`, which engines without a key need not load."""
+
+    @property
+    def identity_key(self) -> str:
+        """The public key, by which services know the signatures."""
+        ...
+
+    def headers(self, path: str, now_s: int, key: str | None = None) -> list[tuple[str, str]]:
+        """What a request to `path` carries, for the object `key` if it is for one."""
+        ...
+
+
 class HttpTransport:
     """A `Transport` to the endpoint at `uri`, which may have a path in front of `/discover` and `/invoke`.
 
     `head_timeout_s`: SDKs send the head of a response before they read the request; one that takes longer hangs.
     Whatever hangs later is for the engine's timeouts.
+    `signer`: signs each request, for endpoints that take only what an engine has signed that they know.
     """
 
     def __init__(
@@ -44,12 +60,15 @@ class HttpTransport:
         additional_headers: Mapping[str, str] | None = None,
         connect_timeout_s: float = 5.0,
         head_timeout_s: float = 60.0,
+        signer: Signer | None = None,
     ) -> None:
         self._uri = uri.rstrip("/")
         self._use_http_11 = use_http_11
         self._additional_headers = list((additional_headers or {}).items())
         self._connect_timeout_s = connect_timeout_s
         self._head_timeout_s = head_timeout_s
+        self._signer = signer
+        self._identity_key = None if signer is None else signer.identity_key
         self._client = self._new_client(use_http_11)
         self._client_attempts = 0
         self._attempts: set[HttpAttempt] = set()
@@ -58,13 +77,18 @@ class HttpTransport:
 
     async def discover(self) -> Manifest:
         discovered = await discover(
-            self._uri, self._additional_headers, self._new_client, use_http_11=self._use_http_11
+            self._uri,
+            lambda: self._signature("/discover") + self._additional_headers,
+            self._new_client,
+            use_http_11=self._use_http_11,
+            identity_key=self._identity_key,
         )
         self.sdk_version = discovered.sdk_version
         return discovered.manifest
 
     def open(self, request: InvokeRequest, receiver: Receiver) -> Sender:
-        url = f"{self._uri}/invoke/{request.service}/{request.handler}"
+        path = f"/invoke/{request.service}/{request.handler}"
+        url = self._uri + path
         attempt_type = content_type(request.version)
         headers = [
             ("content-type", attempt_type),
@@ -73,14 +97,14 @@ class HttpTransport:
         ]
         if request.key is not None:
             headers.append(("x-restate-service-key", quote(request.key, safe="")))
-        head = pyqwest.Headers(headers + self._additional_headers)
+        head = pyqwest.Headers(headers + self._signature(path, request.key) + self._additional_headers)
         self._client_attempts += 1
         if self._client_attempts > _ATTEMPTS_PER_CLIENT:
             self._leave_connections(self._client)
         if self._use_http_11:
-            attempt = BufferedAttempt(self._client, url, head, receiver, self._attempts.discard)
+            attempt = BufferedAttempt(self._client, url, head, receiver, self._attempts.discard, self._identity_key)
         else:
-            attempt = StreamingAttempt(self._client, url, head, receiver, self._attempts.discard)
+            attempt = StreamingAttempt(self._client, url, head, receiver, self._attempts.discard, self._identity_key)
             attempt.begin(self._head_timeout_s, self._leave_connections)
         self._attempts.add(attempt)
         return attempt
@@ -92,6 +116,10 @@ class HttpTransport:
         await asyncio.gather(*(attempt.ended() for attempt in attempts))
         await self._client.aclose()
         await asyncio.sleep(_SETTLE_S)
+
+    def _signature(self, path: str, key: str | None = None) -> list[tuple[str, str]]:
+        """What says that a request is this engine's; `path` is without what the address has in front of it."""
+        return [] if self._signer is None else self._signer.headers(path, int(time.time()), key)
 
     def _leave_connections(self, client: pyqwest.HTTPTransport) -> None:
         """Make new attempts on connections of their own; what is open on this client's goes on there."""

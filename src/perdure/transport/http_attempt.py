@@ -66,7 +66,18 @@ class RequestBody:
 class HttpAttempt:
     """A `Sender`, and the task behind it, which tells the receiver. `on_end` is called once, however it ends."""
 
-    __slots__ = ("_body", "_client", "_content_type", "_ended", "_headers", "_on_end", "_receiver", "_task", "_url")
+    __slots__ = (
+        "_body",
+        "_client",
+        "_content_type",
+        "_ended",
+        "_headers",
+        "_identity_key",
+        "_on_end",
+        "_receiver",
+        "_task",
+        "_url",
+    )
 
     def __init__(
         self,
@@ -75,6 +86,7 @@ class HttpAttempt:
         headers: pyqwest.Headers,
         receiver: Receiver,
         on_end: Callable[["HttpAttempt"], None],
+        identity_key: str | None = None,
     ) -> None:
         self._client = client
         self._url = url
@@ -82,6 +94,7 @@ class HttpAttempt:
         self._content_type = headers["content-type"]
         self._receiver = receiver
         self._on_end = on_end
+        self._identity_key = identity_key
         self._body = RequestBody()
         self._ended = False
         self._task: asyncio.Task[None] | None = None
@@ -137,7 +150,7 @@ class HttpAttempt:
     async def _receive(self, response: pyqwest.Response) -> None:
         self._head_came()
         if not 200 <= response.status < 300:
-            raise await refusal(response, self._url)
+            raise await refusal(response, self._url, self._identity_key)
         check_content_type(response, self._content_type, self._url)
         decoder = FrameDecoder()
         async for chunk in response.content:

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import pyqwest
 from msgspec import Struct
 
 from perdure.errors import DeploymentRejected
 from perdure.protocol.discovery import ACCEPT, Manifest, decode_manifest
-from perdure.transport.http_errors import BROKEN, explain, shown
+from perdure.transport.http_errors import BROKEN, explain, shown, unauthenticated
 
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _RETRY_DELAYS_S = (0.1, 0.2, 0.4)
 _ANSWER_TIMEOUT_S = 10.0
 _MANIFEST_BYTES_MAX = 32 * 1024 * 1024
+
+Headers: TypeAlias = Callable[[], Sequence[tuple[str, str]]]
 
 
 class Discovered(Struct, frozen=True):
@@ -32,12 +35,15 @@ class Answer(Struct, frozen=True):
 
 async def discover(
     uri: str,
-    headers: Sequence[tuple[str, str]],
+    headers: Headers,
     new_client: Callable[[bool], pyqwest.HTTPTransport],
     *,
     use_http_11: bool,
+    identity_key: str | None = None,
 ) -> Discovered:
     """Asks the endpoint. One that cannot be understood is asked over the other HTTP version too, to say why.
+
+    `headers` are made anew for each request, as a signature is not valid for long; `identity_key` is its public key.
 
     Raises:
         TransportError: it cannot be reached.
@@ -56,16 +62,19 @@ async def discover(
         raise _other_http_version(uri, use_http_11)
     if answer.status != 200:
         body = shown(answer.body)
+        if answer.status == 401:
+            hint = unauthenticated(identity_key)
+        else:
+            hint = "Is this the address of a service endpoint, with the path under which it is mounted?"
         raise DeploymentRejected(
-            f"{uri}/discover answered {answer.status}{f' ({body})' if body else ''}. Is this the address of a service "
-            "endpoint, with the path under which it is mounted?",
+            f"{uri}/discover answered {answer.status}{f' ({body})' if body else ''}. {hint}",
             restate_code="META0003",
         )
     manifest = decode_manifest(answer.headers.get("content-type"), answer.body)
     return Discovered(manifest, answer.headers.get("x-restate-server"))
 
 
-async def _ask_patiently(client: pyqwest.HTTPTransport, uri: str, headers: Sequence[tuple[str, str]]) -> Answer:
+async def _ask_patiently(client: pyqwest.HTTPTransport, uri: str, headers: Headers) -> Answer:
     """Asks again where the answer says that it may be another one soon."""
     for delay_s in _RETRY_DELAYS_S:
         answer = await _ask(client, uri, headers)
@@ -75,8 +84,8 @@ async def _ask_patiently(client: pyqwest.HTTPTransport, uri: str, headers: Seque
     return await _ask(client, uri, headers)
 
 
-async def _ask(client: pyqwest.HTTPTransport, uri: str, headers: Sequence[tuple[str, str]]) -> Answer:
-    request = pyqwest.Request("GET", f"{uri}/discover", pyqwest.Headers([("accept", ACCEPT), *headers]))
+async def _ask(client: pyqwest.HTTPTransport, uri: str, headers: Headers) -> Answer:
+    request = pyqwest.Request("GET", f"{uri}/discover", pyqwest.Headers([("accept", ACCEPT), *headers()]))
     async with asyncio.timeout(_ANSWER_TIMEOUT_S):
         response = await client.execute(request)
         body = bytearray()
@@ -91,7 +100,7 @@ async def _ask(client: pyqwest.HTTPTransport, uri: str, headers: Sequence[tuple[
     return Answer(response.status, response.headers, is_http_11, bytes(body))
 
 
-async def _answers(client: pyqwest.HTTPTransport, uri: str, headers: Sequence[tuple[str, str]]) -> bool:
+async def _answers(client: pyqwest.HTTPTransport, uri: str, headers: Headers) -> bool:
     """Whether there is anything to talk to, whatever it says."""
     try:
         await _ask(client, uri, headers)

@@ -4,7 +4,9 @@ import asyncio
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+import msgspec
 import pyqwest
+from msgspec import Struct
 
 from perdure.errors import ProtocolError, RemoteProtocolError, TransportError
 
@@ -14,8 +16,12 @@ BROKEN = (OSError, TimeoutError, pyqwest.ReadError, pyqwest.WriteError, pyqwest.
 _BODY_BYTES_SHOWN = 500
 _BODY_TIMEOUT_S = 1.0
 
+
+class _Explained(Struct):
+    message: str
+
+
 _REFUSALS = {
-    401: "it does not take this engine's signature, or wants other credentials (additional headers)",
     404: "it does not have the handler: was the service redeployed without it?",
     413: "the request is too large for it",
     415: "it no longer speaks this version of the service protocol",
@@ -55,11 +61,28 @@ def _cause(error: Exception) -> str:
     return str(error).rpartition(": ")[2]
 
 
-async def refusal(response: pyqwest.Response, uri: str) -> TransportError:
-    """What a status other than 2xx means for an attempt."""
+def unauthenticated(identity_key: str | None) -> str:
+    """What to do about a 401, as a sentence. `identity_key`: the public key of those that this engine signs with."""
+    if identity_key is None:
+        advice = (
+            "If it takes only signed requests, start this engine with `--request-identity-key`, and give the service "
+            "the public key that it then prints, as one of its `identity_keys`."
+        )
+    else:
+        advice = (
+            f"This engine signs as {identity_key}: is that one of the service's `identity_keys`, and are the clocks of "
+            "both right?"
+        )
+    return f"{advice} If it wants other credentials, additional headers (`--header`) carry them."
+
+
+async def refusal(response: pyqwest.Response, uri: str, identity_key: str | None = None) -> TransportError:
+    """What a status other than 2xx means for an attempt; `identity_key` is that of the requests' signatures."""
     status = response.status
-    reason = _REFUSALS.get(status, "an attempt expects 200")
     body = shown(await _beginning(response))
+    if status == 401:
+        return TransportError(f"{uri} answered 401{f' ({body})' if body else ''}. {unauthenticated(identity_key)}")
+    reason = _REFUSALS.get(status, "an attempt expects 200")
     return TransportError(
         f"{uri} answered {status}: {reason}" + (f" ({body})" if body else ""),
         retry_after_ms=retry_after_ms(response.headers.get("retry-after")) if status in (429, 503) else None,
@@ -101,5 +124,9 @@ async def _beginning(response: pyqwest.Response) -> bytes:
 
 
 def shown(body: bytes) -> str:
-    """A body for people: its beginning, on one line."""
-    return " ".join(body[:_BODY_BYTES_SHOWN].decode(errors="replace").split())
+    """A body for people: the message in it, if it is an error of our SDK, else its beginning; on one line."""
+    try:
+        text = msgspec.json.decode(body, type=_Explained).message
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        text = body[:_BODY_BYTES_SHOWN].decode(errors="replace")
+    return " ".join(text[:_BODY_BYTES_SHOWN].split())
