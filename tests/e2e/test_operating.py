@@ -97,6 +97,24 @@ def test_a_schedule_is_made_and_lived_with(perdure: Callable[..., str], run: Run
     assert described["input"] == 1
     assert re.search(r"last invocation +inv_1", perdure("schedules", "describe", "often"))
 
+    edited = perdure("schedules", "edit", "often", "--cron", "0 8 * * *", "--key", "k2", "--limit-key", "")
+    assert edited == "edited often: Counter/k2/add, 0 8 * * * UTC, paused\n"
+    described = json.loads(perdure("schedules", "describe", "often", "--json"))
+    assert described["target"] == {"service": "Counter", "handler": "add", "key": "k2", "scope": "eu"}
+    kept = {name: described[name] for name in ("every", "limit_key", "overlap", "catch_up", "input", "version")}
+    assert kept == {
+        "every": None,
+        "limit_key": None,
+        "overlap": "skip",
+        "catch_up": "none",
+        "input": 1,
+        "version": 2,
+    }
+    edited = perdure("schedules", "edit", "daily", "Reports/write", "--input", '"ada"')
+    assert edited.startswith("edited daily: Reports/write, 0 9 * * * Europe/Berlin, in ")
+    nothing = run("schedules", "edit", "often", engine=engine)
+    assert (nothing.returncode, "nothing to change" in nothing.stderr) == (2, True)
+
     assert perdure("schedules", "resume", "often").startswith("resumed often: in ")
     perdure("schedules", "pause", "often")
     assert json.loads(perdure("schedules", "list", "--json"))[1]["paused"]
