@@ -126,7 +126,7 @@ class TimersDue(Struct, frozen=True):
 
 
 class SignalSent(Struct, frozen=True):
-    """Somebody outside completes an awakeable, or cancels (signal 1 with no value)."""
+    """Somebody outside completes an awakeable, or gives a named signal."""
 
     request: int
     invocation_id: InvocationId

@@ -1,6 +1,5 @@
 """What people and systems outside ask for in the course of things: begin an invocation, wait for one, signal one."""
 
-from perdure.engine.cancelling import cancel
 from perdure.engine.effects import Respond
 from perdure.engine.events import (
     Accepted,
@@ -16,7 +15,7 @@ from perdure.engine.registry import ResolvedHandler
 from perdure.engine.targets import check_key, runs_once
 from perdure.errors import Overloaded, PerdureError, UnknownInvocation
 from perdure.protocol import wire_pb2 as pb
-from perdure.protocol.ids import CANCEL_SIGNAL, FIRST_AWAKEABLE_SIGNAL
+from perdure.protocol.ids import FIRST_AWAKEABLE_SIGNAL
 from perdure.protocol.messages import MessageType
 from perdure.protocol.scopes import check_scope
 
@@ -90,7 +89,7 @@ def on_attach(ledger: Ledger, event: AttachRequested) -> None:
 
 
 def on_signal(ledger: Ledger, event: SignalSent) -> None:
-    """Complete an awakeable, or cancel. To one that has ended, it is nothing new and no error."""
+    """Complete an awakeable, or give a named signal. To one that has ended, it is nothing new and no error."""
     invocation = ledger.find(event.invocation_id)
     if invocation is None:
         ledger.batch.effects.append(Respond(event.request, UnknownInvocation(event.invocation_id)))
@@ -111,10 +110,8 @@ def on_signal(ledger: Ledger, event: SignalSent) -> None:
 
 
 def deliver_signal(ledger: Ledger, invocation: Invocation, notification: pb.NotificationMessage) -> None:
-    """Give a signal to an invocation; an awakeable is completed once, and a cancellation always acts."""
+    """Give a signal to an invocation that has not ended; an awakeable is completed once."""
     if invocation.status is Status.COMPLETED:
         return
-    if notification.signal_id == CANCEL_SIGNAL:
-        cancel(ledger, invocation)
-    elif notification.signal_id < FIRST_AWAKEABLE_SIGNAL or not ledger.has_signal(invocation, notification.signal_id):
+    if notification.signal_id < FIRST_AWAKEABLE_SIGNAL or not ledger.has_signal(invocation, notification.signal_id):
         ledger.notify(invocation, MessageType.SIGNAL, notification)

@@ -142,7 +142,8 @@ def parse_awakeable_id(text: str) -> tuple[InvocationId, int]:
     """Invocation and signal that an awakeable id names; the older prefix `prom_1` is read too.
 
     Raises:
-        UsageError: it is not an awakeable id.
+        UsageError: it is not an awakeable id. One of a signal that the protocol reserves is none: anybody who has an
+            invocation's id could make it up, and it would cancel.
     """
     encoded = text.removeprefix("sign_1").removeprefix("prom_1")
     try:
@@ -151,4 +152,7 @@ def parse_awakeable_id(text: str) -> tuple[InvocationId, int]:
         raise UsageError(f"{text!r} is not an awakeable id: it is not base64url") from error
     if len(raw) != _RAW_BYTES + 4 or encoded == text:
         raise UsageError(f"{text!r} is not an awakeable id: `sign_1` and {_RAW_BYTES + 4} bytes in base64url")
-    return invocation_id(raw[:_RAW_BYTES]), int.from_bytes(raw[_RAW_BYTES:], "big")
+    signal = int.from_bytes(raw[_RAW_BYTES:], "big")
+    if signal < FIRST_AWAKEABLE_SIGNAL:
+        raise UsageError(f"{text!r} is not an awakeable id: signal {signal} is the protocol's own")
+    return invocation_id(raw[:_RAW_BYTES]), signal

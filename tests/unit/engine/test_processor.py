@@ -9,6 +9,7 @@ from perdure.engine.events import (
     AttemptFailed,
     AttemptInterrupted,
     AttemptStarted,
+    CancelRequested,
     Done,
     Failure,
     KillRequested,
@@ -314,7 +315,7 @@ class TestKeys:
         table.commit()
         waiting = table.ledger.find_number(holder.number + 1)
         assert waiting is not None
-        table.apply(SignalSent(0, waiting.id, 1))
+        table.apply(CancelRequested(0, waiting.id))
         outcome = responses(table.commit())[request]
         assert undated(outcome) == Outcome(waiting.id, failure=Failure(409, "cancelled"))
         end(table, holder)
@@ -438,29 +439,41 @@ class TestSignals:
             signals = [entry.message for entry in table.reader.journal(invocation.number)[1:]]
             assert signals == [pb.NotificationMessage(signal_id=17, value=pb.Value(content=b"1"))]
 
+    def test_what_is_made_up_from_an_invocations_id_does_not_cancel_it(self, table: Table) -> None:
+        victim, other = table.begin("Greeter/greet"), table.begin("Greeter/greet")
+        made_up = awakeable_id(parse_invocation_id(victim.id), 1)
+        table.say(other, pb.CompleteAwakeableCommandMessage(awakeable_id=made_up, value=pb.Value(content=b"")))
+        assert notifications(table.commit()) == []
+
+    def test_a_handler_cancels_another(self, table: Table) -> None:
+        victim, other = table.begin("Greeter/greet"), table.begin("Greeter/greet")
+        table.say(other, pb.SendSignalCommandMessage(target_invocation_id=victim.id, idx=1, void=pb.Void()))
+        (told,) = notifications(table.commit())
+        assert told.message == pb.NotificationMessage(signal_id=1, void=pb.Void())
+
     def test_a_cancel_reaches_the_running_the_suspended_and_the_backing_off(self, table: Table) -> None:
         running = table.begin("Greeter/greet")
-        table.apply(SignalSent(0, running.id, 1))
+        table.apply(CancelRequested(0, running.id))
         (told,) = notifications(table.commit())
         assert told.message == pb.NotificationMessage(signal_id=1, void=pb.Void())
 
         suspended = table.begin("Greeter/greet")
         table.say(suspended, suspension(1))
         table.commit()
-        table.apply(SignalSent(0, suspended.id, 1))
+        table.apply(CancelRequested(0, suspended.id))
         assert len(starts(table.commit())) == 1
 
         failing = table.begin("Greeter/greet")
         table.apply(AttemptFailed(failing.number, failing.attempt, 500, "no"))
         table.commit()
-        table.apply(SignalSent(0, failing.id, 1))
+        table.apply(CancelRequested(0, failing.id))
         assert len(starts(table.commit())) == 1
 
     def test_a_scheduled_invocation_that_is_cancelled_never_starts(self, table: Table) -> None:
         table.submit("Greeter/greet", execute_at_ms=START_MS + 10, wants_outcome=False)
         accepted = responses(table.commit())[1]
         assert isinstance(accepted, Accepted)
-        table.apply(SignalSent(2, accepted.invocation_id, 1))
+        table.apply(CancelRequested(2, accepted.invocation_id))
         table.commit()
         table.now_ms += 10
         table.apply(TimersDue())

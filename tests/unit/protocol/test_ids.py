@@ -43,9 +43,16 @@ def test_invocation_ids_make_the_round_trip_and_have_one_length(raw: bytes) -> N
     assert ids.parse_invocation_id(text) == raw
 
 
-@given(RAW, st.integers(0, 2**32 - 1))
+@given(RAW, st.integers(ids.FIRST_AWAKEABLE_SIGNAL, 2**32 - 1))
 def test_awakeable_ids_make_the_round_trip(raw: bytes, signal: int) -> None:
     assert ids.parse_awakeable_id(ids.awakeable_id(raw, signal)) == (ids.invocation_id(raw), signal)
+
+
+@given(RAW, st.integers(0, ids.FIRST_AWAKEABLE_SIGNAL - 1))
+def test_an_awakeable_id_of_a_reserved_signal_is_refused(raw: bytes, signal: int) -> None:
+    """An invocation's id is in every answer, and signal 1 cancels."""
+    with pytest.raises(UsageError, match="the protocol's own"):
+        ids.parse_awakeable_id(ids.awakeable_id(raw, signal))
 
 
 @given(st.text(max_size=48) | st.text("0123456789abcXYZ", min_size=33, max_size=33).map(lambda text: f"inv_1{text}"))

@@ -1,17 +1,18 @@
 """Signals between invocations: named ones, awakeables, and cancellation."""
 
+from perdure.engine.cancelling import cancel
 from perdure.engine.commands.rejection import CommandRejected
-from perdure.engine.invocation import Invocation
+from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.operations import deliver_signal
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
-from perdure.protocol.ids import InvocationId, parse_awakeable_id, parse_invocation_id
+from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId, parse_awakeable_id, parse_invocation_id
 from perdure.protocol.messages import Envelope
 
 
 def on_send_signal(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
-    """Signal another invocation. To one that has ended or never was, it is nothing."""
+    """Signal another invocation, or cancel it. To one that has ended or never was, it is nothing."""
     command = envelope.message
     assert isinstance(command, pb.SendSignalCommandMessage)
     try:
@@ -34,7 +35,13 @@ def on_send_signal(ledger: Ledger, invocation: Invocation, envelope: Envelope) -
         case _:
             notification.void.SetInParent()
     ledger.append(invocation, envelope)
-    _deliver(ledger, InvocationId(command.target_invocation_id), notification)
+    target = ledger.find(InvocationId(command.target_invocation_id))
+    if target is None or target.status is Status.COMPLETED:
+        return
+    if notification.signal_id == CANCEL_SIGNAL:
+        cancel(ledger, target)
+    else:
+        deliver_signal(ledger, target, notification)
 
 
 def on_complete_awakeable(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
@@ -51,10 +58,6 @@ def on_complete_awakeable(ledger: Ledger, invocation: Invocation, envelope: Enve
     else:
         notification.value.CopyFrom(command.value)
     ledger.append(invocation, envelope)
-    _deliver(ledger, target_id, notification)
-
-
-def _deliver(ledger: Ledger, target_id: InvocationId, notification: pb.NotificationMessage) -> None:
     target = ledger.find(target_id)
     if target is not None:
         deliver_signal(ledger, target, notification)
