@@ -133,13 +133,20 @@ _AWAITING = "case when i.status = 'suspended' then {0}(i.awaiting) end"
 
 _PARTITION = Column("partition_key", Kind.UINT64, "partition_of(i.id)")
 
+# An attempt that fails between its output and its end leaves an output that is not the outcome yet.
+_OUTCOME = "case when i.status = 'completed' then i.output end"
 _RESULT = (
     Column(
         "completion_result",
         Kind.TEXT,
-        "case substr(i.output, 1, 1) when x'72' then 'success' when x'7a' then 'failure' else result_of(i.output) end",
+        f"case substr({_OUTCOME}, 1, 1) when x'72' then 'success' when x'7a' then 'failure'"
+        f" else result_of({_OUTCOME}) end",
     ),
-    Column("completion_failure", Kind.TEXT, "case when substr(i.output, 1, 1) <> x'72' then failure_of(i.output) end"),
+    Column(
+        "completion_failure",
+        Kind.TEXT,
+        f"case when substr({_OUTCOME}, 1, 1) <> x'72' then failure_of({_OUTCOME}) end",
+    ),
 )
 _TARGET = (
     Column("target", Kind.TEXT, "i.service || '/' || coalesce(i.key || '/', '') || i.handler"),

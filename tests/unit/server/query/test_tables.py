@@ -38,6 +38,12 @@ def test_an_outcome_is_shown_as_success_or_failure(store: Store) -> None:
     ]
 
 
+def test_the_output_of_what_has_not_ended_is_no_outcome(store: Store) -> None:
+    store.invocation(status="ready", output=SUCCESS)
+    store.invocation(status="paused", output=FAILURE)
+    assert store.ask("select completion_result, completion_failure from sys_invocation") == [{}, {}]
+
+
 def test_what_is_stored_as_ready_runs_backs_off_or_is_ready_by_what_memory_says(store: Store) -> None:
     for _ in range(3):
         store.invocation(status="ready")
