@@ -73,12 +73,12 @@ class UnknownTarget(UsageError):
 
 
 class UnknownInvocation(UsageError):
-    """The engine has no invocation with this id: its store never had one."""
+    """The engine has no invocation with this id, or no longer."""
 
     http_status = 404
 
     def __init__(self, invocation_id: str) -> None:
-        super().__init__(f"no invocation {invocation_id}: the engine's store never had one with this id")
+        super().__init__(f"no invocation {invocation_id}: it never was, or was purged")
 
 
 class UnknownDeployment(UsageError):

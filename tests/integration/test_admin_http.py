@@ -105,7 +105,7 @@ async def test_what_has_ended_or_never_was_cannot_be_acted_on(served: Served) ->
         await served.admin.patch(f"/invocations/{new_invocation_id()}/cancel"),
         404,
         "no invocation",
-        "store never had one",
+        "it never was, or was purged",
     )
     assert_refused(await served.admin.patch("/invocations/foo/cancel"), 400, "not an invocation id")
 
