@@ -89,7 +89,7 @@ class Invocations:
         `deployment`: `keep` goes on where it was, `latest` where new ones go, or the id of one.
 
         Raises:
-            Conflict: it runs, or has ended.
+            Conflict: it runs, or has ended; or the deployment is being drained.
             TooEarly: it has not begun.
             UnknownDeployment, UnknownTarget, UsageError: it cannot go on there.
         """
@@ -105,7 +105,7 @@ class Invocations:
         `deployment`: as in `resume`.
 
         Raises:
-            Conflict: it has not ended.
+            Conflict: it has not ended; or the deployment is being drained.
             TooEarly: it has not begun.
             JournalGone: its input is no longer kept.
             NotRepeatable: it is a workflow's.
@@ -128,7 +128,7 @@ class Invocations:
         """The id, when all that happened to the invocation is on disk."""
         id = checked_id(invocation_id)
         while (invocation := self._ledger.find(id)) is not None and self._ledger.is_uncommitted(invocation.number):
-            await self._ask(lambda request: CommitAwaited(request))
+            await self._ask(CommitAwaited)
         return id
 
     async def _do(self, event: Callable[[int], Event], expected: type[Expected]) -> Expected:

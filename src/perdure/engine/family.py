@@ -33,15 +33,15 @@ def circle(ledger: Ledger, caller: Invocation, key: Key) -> list[Invocation] | N
     if holder is None:
         return None
     came_from: dict[int, Invocation | None] = {holder.number: None}
-    open = [holder]
-    while open and len(came_from) < VISITED_MAX:
-        invocation = open.pop()
+    ahead = [holder]
+    while ahead and len(came_from) < VISITED_MAX:
+        invocation = ahead.pop()
         if invocation.number == caller.number:
             return _path(came_from, invocation)
         for blocker in _blockers(ledger, invocation):
             if blocker.number not in came_from:
                 came_from[blocker.number] = invocation
-                open.append(blocker)
+                ahead.append(blocker)
     return None
 
 
