@@ -156,7 +156,7 @@ class Ledger:
         command = pb.InputCommandMessage(value=pb.Value(content=body))
         for name, value in headers:
             command.headers.add(key=name, value=value)
-            if name == PRIORITY_HEADER:
+            if name.lower() == PRIORITY_HEADER:
                 invocation.priority = parse_priority(value)
         invocation.input = Envelope(MessageType.INPUT, command)
         self.touch(invocation)

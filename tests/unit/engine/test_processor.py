@@ -17,6 +17,8 @@ from perdure.engine.events import (
     Outcome,
     ResumeRequested,
     SignalSent,
+    Submitted,
+    Target,
     TimersDue,
 )
 from perdure.engine.invocation import Invocation, Status
@@ -74,6 +76,14 @@ def test_unknown_targets_and_keys_that_do_not_fit_are_refused(table: Table) -> N
     for path in ("Nobody/greet", "Greeter/nothing", "Greeter/key/greet", "Counter/add"):
         request = table.submit(path)
         assert isinstance(responses(table.commit())[request], UnknownTarget), path
+
+
+class TestPriorities:
+    @pytest.mark.parametrize("name", ["x-perdure-priority", "X-Perdure-Priority"])
+    def test_the_header_that_asks_for_one_may_be_written_in_any_case(self, table: Table, name: str) -> None:
+        table.apply(Submitted(1, new_invocation_id(), Target("Greeter", "greet"), b"", ((name, "50"),)))
+        (start,) = starts(table.commit())
+        assert start.place.priority == 50
 
 
 class TestIdempotency:
