@@ -122,7 +122,7 @@ def cancel(
 
 @app.command()
 def kill(targets: Targets, yes: Yes = False) -> None:
-    """End invocations, and those they call, at once: no handler is asked."""
+    """End invocations, and those they wait for, at once: no handler is asked."""
     _act("kill", select(targets, _OPEN, "kill", yes=yes))
 
 
