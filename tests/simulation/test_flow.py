@@ -310,3 +310,22 @@ def test_a_rule_that_goes_lets_all_through_at_once() -> None:
         await house.close()
 
     in_virtual_time(test)
+
+
+def test_what_is_left_on_a_deployment_says_for_which_slot_it_waits() -> None:
+    async def test() -> None:
+        house, work = House(), Work()
+        engine = await house.open(work.service)
+        await engine.rules.put(RulePut("openai", Limits(0)))
+        await engine.send(Target("Work", "work", scope="openai"), msgspec.json.encode("a"))
+        await engine.send(Target("Work", "nap"), msgspec.json.encode("b"))
+        await asyncio.sleep(0.5)
+        (deployment_id,) = engine.registry.deployments
+        left = engine.deployments.left.first(deployment_id, 10)
+        assert [(each.target, each.waiting_reason) for each in left] == [
+            ("Work/work", "waits for a free slot of limit `openai`"),
+            ("Work/nap", "runs for 0.5 s, and waits for a timer that is due in 59 min"),
+        ]
+        await house.close()
+
+    in_virtual_time(test)

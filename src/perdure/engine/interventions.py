@@ -154,6 +154,7 @@ def _chosen(ledger: Ledger, invocation: Invocation, deployment: str) -> Resolved
 
     Raises:
         UnknownDeployment, UnknownTarget: there is none, or it does not have the handler.
+        Conflict: it is another than where it was, and is being drained.
         UsageError: the deployment does not speak the version of the protocol that the journal was written in.
     """
     if deployment == "keep":
@@ -162,7 +163,9 @@ def _chosen(ledger: Ledger, invocation: Invocation, deployment: str) -> Resolved
     if deployment == "latest":
         resolved = ledger.registry.resolve(target.service, target.handler)
     else:
-        resolved = ledger.registry.resolve_pinned(DeploymentId(deployment), target.service, target.handler)
+        stays = deployment == invocation.deployment_id
+        resolve = ledger.registry.resolve_pinned if stays else ledger.registry.resolve_chosen
+        resolved = resolve(DeploymentId(deployment), target.service, target.handler)
     manifest = resolved.deployment.manifest
     version = invocation.protocol_version
     if version and not manifest.min_protocol_version <= version <= manifest.max_protocol_version:

@@ -114,6 +114,17 @@ class Registry:
             )
         return resolved
 
+    def resolve_chosen(self, deployment_id: DeploymentId, service: str, handler: str) -> ResolvedHandler:
+        """Where somebody wants an invocation to go on that began on another deployment.
+
+        Raises:
+            UnknownDeployment, UnknownTarget: as `resolve_pinned`.
+            Conflict: the deployment is being drained.
+        """
+        resolved = self.resolve_pinned(deployment_id, service, handler)
+        _check_takes(resolved.deployment)
+        return resolved
+
     def targets(self) -> list[str]:
         """Every `Service/handler` that can be called, sorted."""
         return sorted(f"{service}/{handler}" for service, handler in self._resolved)
@@ -172,10 +183,7 @@ class Registry:
             Conflict: it is being drained.
         """
         deployment = self.deployment(deployment_id)
-        if deployment.draining:
-            raise Conflict(
-                f"{deployment_id} is being drained, and takes no new invocations: register it again to keep it"
-            )
+        _check_takes(deployment)
         services = [service.name for service in deployment.manifest.services]
         self.promotions.update(dict.fromkeys(services, deployment.id))
         self._index()
@@ -269,6 +277,15 @@ class Registry:
         for service, revision in revisions:
             highest[service] = max(revision, highest.get(service, 0))
         return highest
+
+
+def _check_takes(deployment: Deployment) -> None:
+    """Raises `Conflict` where a deployment takes nothing new."""
+    if deployment.draining:
+        raise Conflict(
+            f"{deployment.id} is being drained, and takes nothing new: choose another deployment, or register it again "
+            "to keep it"
+        )
 
 
 def _override_name(service: str, revision: int) -> str:

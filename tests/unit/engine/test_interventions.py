@@ -1,6 +1,7 @@
 """What operators do to invocations: cancel, kill, pause, resume, repeat and purge them, and replace state."""
 
 import pytest
+from msgspec.structs import replace
 
 from perdure.engine.events import (
     Accepted,
@@ -19,7 +20,7 @@ from perdure.engine.invocation import Invocation, Status
 from perdure.engine.mutation import Mutation, state_version
 from perdure.errors import Conflict, JournalGone, NotRepeatable, TooEarly, UnknownInvocation, UsageError
 from perdure.protocol import wire_pb2 as pb
-from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId
+from perdure.protocol.ids import CANCEL_SIGNAL, DeploymentId, InvocationId
 from perdure.protocol.messages import MessageType
 from tests.unit.engine.table import Table, notifications, responses, starts, stops
 
@@ -175,6 +176,25 @@ class TestResume:
         assert isinstance(ask(table, ResumeRequested(10, invocation.id, "dp_none")), UsageError)
         assert table.status(invocation) is Status.PAUSED
         assert ask(table, ResumeRequested(11, invocation.id, "latest")) == Done(True)
+
+    def test_on_another_deployment_that_is_being_drained_is_refused_and_says_what_to_do(self, table: Table) -> None:
+        invocation = table.begin("Greeter/greet")
+        table.apply(PauseRequested(9, invocation.id))
+        table.commit()
+        was = table.registry.deployments[DeploymentId("dp_test")]
+        table.registry.put(replace(was, id=DeploymentId("dp_other"), uri="http://localhost:9081/", draining=True))
+        table.registry.put(replace(was, draining=True))
+        refused = ask(table, ResumeRequested(10, invocation.id, "dp_other"))
+        assert isinstance(refused, Conflict)
+        assert str(refused) == (
+            "dp_other is being drained, and takes nothing new: choose another deployment, or register it again "
+            "to keep it"
+        )
+        assert table.status(invocation) is Status.PAUSED
+        assert invocation.deployment_id == "dp_test"
+        assert ask(table, ResumeRequested(11, invocation.id, "dp_test")) == Done(True), (
+            "it is one of those that end there"
+        )
 
 
 class TestRestart:

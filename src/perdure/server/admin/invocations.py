@@ -191,7 +191,7 @@ OPERATIONS = [
         summary="Resume an invocation",
         answers={200: None},
         query=ResumeQuery,
-        errors=_RESTS,
+        errors={**_RESTS, 409: "It runs, or has ended; or the deployment is being drained"},
     ),
     Operation(
         method="PATCH",
