@@ -14,7 +14,7 @@ import perdure
 
 ROOT = Path(perdure.__file__).parent
 
-LEAVES = {"errors", "version", "callsites"}
+LEAVES = {"errors", "version", "callsites", "times"}
 BELOW = LEAVES | {"protocol", "transport"}  # what both the SDK and the engine may know
 EVERYTHING = {"*"}
 
@@ -22,7 +22,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
     "callsites": set(),
-    "protocol": {"errors"},
+    "times": set(),
+    "protocol": {"errors", "times"},
     "transport": LEAVES | {"protocol"},
     "key_files": {"errors", "protocol"},
     "sdk": BELOW,

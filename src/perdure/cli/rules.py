@@ -8,6 +8,7 @@ from perdure.cli.remote import ADMIN
 from perdure.cli.tables import print_json, print_table
 from perdure.errors import UsageError
 from perdure.server.durations import parse_duration_ms
+from perdure.times import duration_text
 
 app = typer.Typer(no_args_is_help=True, help="Limit what runs: concurrency, rates and backlogs.")
 
@@ -99,7 +100,6 @@ def _limits(limits: dict[str, Any]) -> str:
 
 
 def _period(per_ms: int) -> str:
-    for unit, unit_ms in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)):
-        if per_ms % unit_ms == 0:
-            return f"{per_ms // unit_ms}{unit}" if per_ms > unit_ms else unit
-    return f"{per_ms}ms"
+    """As `--rate` takes it: `m` for `1m`."""
+    text = duration_text(per_ms)
+    return text[1:] if text[:1] == "1" and text[1:].isalpha() else text

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from perdure.times import duration_text, time_ms
+
 _GAP = "  "
-_UNITS_S = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def print_json(value: Any) -> None:
@@ -33,27 +34,14 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
         print(f"{name.ljust(width)}{_GAP}{text}")
 
 
-def time_of(value: str | int) -> datetime:
-    """A time as the engine says it: RFC 3339, or milliseconds since the epoch."""
-    return datetime.fromtimestamp(value / 1000, UTC) if isinstance(value, int) else datetime.fromisoformat(value)
-
-
 def age(value: str | int | None) -> str | None:
-    """How long ago that was, or in how long it will be: `4m 10s ago`, `in 2h`."""
+    """How long ago a time was, or in how long it will be, as the engine says it: `4m 10s ago`, `in 2h`."""
     if value is None:
         return None
-    seconds = round((datetime.now(UTC) - time_of(value)).total_seconds())
-    return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
-
-
-def duration(seconds: int) -> str:
-    """In its two largest units."""
-    for position, (unit, unit_s) in enumerate(_UNITS_S):
-        if seconds >= unit_s:
-            count, rest = divmod(seconds, unit_s)
-            smaller, smaller_s = _UNITS_S[min(position + 1, len(_UNITS_S) - 1)]
-            return f"{count}{unit} {rest // smaller_s}{smaller}" if rest // smaller_s else f"{count}{unit}"
-    return "0s"
+    at_ms = value if isinstance(value, int) else time_ms(value)
+    seconds = round((datetime.now(UTC).timestamp() * 1000 - at_ms) / 1000)
+    shown = duration_text(abs(seconds) * 1000, rough=True)
+    return f"{shown} ago" if seconds >= 0 else f"in {shown}"
 
 
 def _text(value: object) -> str:

@@ -12,12 +12,12 @@ from perdure.engine.effects import Respond
 from perdure.engine.events import Accepted, ScheduleTriggered, Target
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger
-from perdure.engine.recurrence import time_text
 from perdure.engine.registry import ResolvedHandler
 from perdure.engine.schedules import Progress, Schedule
 from perdure.engine.targets import check_key
 from perdure.errors import Conflict, PerdureError, UsageError
 from perdure.protocol.ids import scheduled_invocation_id, workflow_invocation_id
+from perdure.times import time_text
 
 logger = logging.getLogger(__name__)
 

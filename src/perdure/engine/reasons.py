@@ -1,7 +1,6 @@
 """Why an invocation is not done: one sentence for people, from what is on disk and what only memory knows."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from perdure.engine.flow.lanes import Place
 from perdure.engine.flow.scheduler import Position
@@ -11,6 +10,7 @@ from perdure.engine.store.reader import Reader
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId, awakeable_id, parse_invocation_id
 from perdure.protocol.messages import Envelope
+from perdure.times import minute_text, span_text
 
 _DEPTH_MAX = 4  # how far a sentence follows those who wait for those who wait
 _NAMED_MAX = 3
@@ -142,13 +142,13 @@ class Reasons:
         return f", which {reason}" if reason else ""
 
     def _since(self, at_ms: int) -> str:
-        return _span(self._clock() - at_ms)
+        return span_text(self._clock() - at_ms)
 
     def _until(self, at_ms: int) -> str:
         left_ms = at_ms - self._clock()
         if left_ms < 86_400_000:
-            return _span(left_ms)
-        return f"{_span(left_ms)} ({datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC)"
+            return span_text(left_ms)
+        return f"{span_text(left_ms)} ({minute_text(at_ms)})"
 
 
 def _collect(future: pb.Future, completions: set[int], signals: list[str], invocation: Invocation) -> None:
@@ -174,12 +174,3 @@ def _failure(invocation: Invocation) -> str:
 def _ordinal(number: int) -> str:
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number % 100 not in (11, 12, 13) else "th"
     return f"{number}{ending}"
-
-
-def _span(milliseconds: int) -> str:
-    """A length of time in a unit in which it is at least 2, as far as there is one."""
-    seconds = max(milliseconds, 0) / 1000
-    for name, length in (("days", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{int(seconds // length)} {name}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

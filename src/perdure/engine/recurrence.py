@@ -73,8 +73,3 @@ def _fixed_times(cron: str, after: datetime) -> Iterator[datetime]:
             named = named.replace(second=0) + timedelta(minutes=1)  # the clock never shows this: on to when it goes on
             moment = named.replace(tzinfo=after.tzinfo)
         yield moment
-
-
-def time_text(at_ms: int) -> str:
-    """A time as people and programs read it: `2026-11-21T09:00:00.000Z`."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

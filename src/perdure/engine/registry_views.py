@@ -4,7 +4,6 @@ Options are shown as they hold, after the engine's defaults and what operators s
 up. What there is none of is left out.
 """
 
-from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 from msgspec import UNSET, Struct, UnsetType, to_builtins
@@ -15,6 +14,7 @@ from perdure.engine.options import HandlerOptions, Overrides, merge_options
 from perdure.engine.registration import Info, Registration
 from perdure.engine.registry import Registry
 from perdure.protocol.discovery import HandlerManifest, Payload
+from perdure.times import duration_text, time_text
 
 _WORDS = {
     "SERVICE": "Service",
@@ -27,7 +27,6 @@ _WORDS = {
     "PAUSE": "Pause",
     "KILL": "Kill",
 }
-_UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
 
 DrainStatus = Literal["active", "draining", "drained"]
 """Whether new invocations go to a deployment; if not, whether any are left there."""
@@ -225,7 +224,7 @@ def _common(registry: Registry, left: Leftovers, deployment: Deployment) -> dict
         "http_version": deployment.http_version,
         "additional_headers": deployment.additional_headers,
         "metadata": deployment.metadata,
-        "created_at": datetime.fromtimestamp(deployment.created_at_ms / 1000, UTC).isoformat().replace("+00:00", "Z"),
+        "created_at": time_text(deployment.created_at_ms),
         "min_protocol_version": deployment.manifest.min_protocol_version,
         "max_protocol_version": deployment.manifest.max_protocol_version,
         "sdk_version": deployment.sdk_version,
@@ -284,27 +283,27 @@ def _handler_view(registry: Registry, revision: ServiceRevision, handler: Handle
 def _overrides_view(overrides: Overrides | None) -> dict[str, str | bool]:
     said: dict[str, Any] = {} if overrides is None else to_builtins(overrides)
     return {
-        name.removesuffix("_ms"): friendly_duration(value) if name.endswith("_ms") else value
+        name.removesuffix("_ms"): duration_text(value) if name.endswith("_ms") else value
         for name, value in said.items()
     }
 
 
 def _options(options: HandlerOptions, *, is_workflow: bool) -> dict[str, Any]:
     retries = options.retry_policy
-    retention = friendly_duration(options.workflow_completion_retention_ms)
+    retention = duration_text(options.workflow_completion_retention_ms)
     return {
         "public": not options.ingress_private,
-        "inactivity_timeout": friendly_duration(options.inactivity_timeout_ms),
-        "abort_timeout": friendly_duration(options.abort_timeout_ms),
-        "journal_retention": friendly_duration(options.journal_retention_ms),
-        "idempotency_retention": friendly_duration(options.idempotency_retention_ms),
+        "inactivity_timeout": duration_text(options.inactivity_timeout_ms),
+        "abort_timeout": duration_text(options.abort_timeout_ms),
+        "journal_retention": duration_text(options.journal_retention_ms),
+        "idempotency_retention": duration_text(options.idempotency_retention_ms),
         "workflow_completion_retention": retention if is_workflow else None,
         "enable_lazy_state": options.enable_lazy_state,
         "retry_policy": RetryPolicyView(
-            initial_interval=friendly_duration(retries.initial_interval_ms),
+            initial_interval=duration_text(retries.initial_interval_ms),
             exponentiation_factor=retries.factor,
             max_attempts=retries.max_attempts,
-            max_interval=friendly_duration(retries.max_interval_ms),
+            max_interval=duration_text(retries.max_interval_ms),
             on_max_attempts=_WORDS[retries.on_max_attempts],
         ),
     }
@@ -332,13 +331,3 @@ def _json_description(schema: Any) -> str:
     """As clients of the open interface show it: `JSON integer`."""
     type = cast(dict[str, Any], schema).get("type") if isinstance(schema, dict) else None
     return f"JSON {type}" if isinstance(type, str) else "JSON value"
-
-
-def friendly_duration(duration_ms: int) -> str:
-    """A duration as people write it: `1d`, `1m 30s`, `0s`."""
-    parts: list[str] = []
-    for unit, unit_ms in _UNITS_MS:
-        count, duration_ms = divmod(duration_ms, unit_ms)
-        if count:
-            parts.append(f"{count}{unit}")
-    return " ".join(parts) or "0s"

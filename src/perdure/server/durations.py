@@ -1,4 +1,4 @@
-"""The `delay` of a send: ISO 8601 (`PT10S`, `P1DT2H`) or as people write it (`60ms`, `1 day`, `1h 30m`, `01:30:00`)."""
+"""Reads durations: ISO 8601 (`PT10S`, `P1DT2H`) or as people write it (`60ms`, `1 day`, `1h 30m`, `01:30:00`)."""
 
 import math
 import re
@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import NoReturn
 
 from perdure.errors import UsageError
+from perdure.times import DELAY_MS_MAX
 
-DELAY_MS_MAX = 7_000 * 366 * 86_400_000  # what is due after the year 9999 cannot be printed by most calendars
 _TEXT_LENGTH_MAX = 100
 
 _NUMBER = r"\d{1,18}(?:[.,]\d{1,9})?"

@@ -5,7 +5,6 @@ ran; source `invocation` is how an invocation failed. The header `x-restate-erro
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from msgspec import Struct
 
 from perdure.engine.events import Accepted, Failure, Outcome
 from perdure.errors import Overloaded, PerdureError, TooLarge
+from perdure.times import time_text
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -41,7 +41,7 @@ def output_answer(outcome: Outcome, headers: OutputHeaders, *, says_expiry: bool
         value = outcome.value or b""
         answer = Answer(200, [_id_header(outcome.invocation_id), *(headers.full if value else headers.empty)], value)
     if says_expiry and outcome.kept_until_ms is not None:
-        until = datetime.fromtimestamp(outcome.kept_until_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        until = time_text(outcome.kept_until_ms).replace("Z", "+00:00")
         answer.headers.append((b"idempotency-expires", until.encode()))
     return answer
 
@@ -63,9 +63,8 @@ def accepted_answer(accepted: Accepted) -> Answer:
         "status": "Accepted" if accepted.new else "PreviouslyAccepted",
     }
     if accepted.executes_at_ms is not None:
-        due = datetime.fromtimestamp(accepted.executes_at_ms // 1000, UTC)
         # Nanoseconds, as the open interface writes it.
-        body["executionTime"] = f"{due:%Y-%m-%dT%H:%M:%S}.{accepted.executes_at_ms % 1000:03}000000Z"
+        body["executionTime"] = time_text(accepted.executes_at_ms).replace("Z", "000000Z")
     return Answer(202, [_id_header(accepted.invocation_id), _JSON], msgspec.json.encode(body))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.engine.recurrence import CRON_LENGTH_MAX, check, next_due_ms, time_text
+from perdure.engine.recurrence import CRON_LENGTH_MAX, check, next_due_ms
 from perdure.errors import UsageError
 
 BERLIN = "Europe/Berlin"
@@ -150,7 +150,3 @@ def test_any_text_is_a_cron_expression_or_refused(cron: str) -> None:
     with contextlib.suppress(UsageError):
         check(cron, None, BERLIN)
         assert next_due_ms(cron, None, BERLIN, 0, ms("2026-11-21T00:00:00+00:00")) is not None
-
-
-def test_times_are_read_by_people_and_programs() -> None:
-    assert time_text(1_800_000_000_123) == "2027-01-15T08:00:00.123Z"

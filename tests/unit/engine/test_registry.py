@@ -15,7 +15,6 @@ from perdure.engine.registry import Registry
 from perdure.engine.registry_views import (
     deployment_view,
     deployments_view,
-    friendly_duration,
     registration_view,
     service_view,
     services_view,
@@ -298,7 +297,7 @@ def test_views_have_the_open_interfaces_shape(admin: Admin) -> None:
     view = msgspec.to_builtins(deployments_view(registry, left))["deployments"][0]
     assert view["services"] == [{"name": "Cart", "revision": 1}]
     assert (view["uri"], view["protocol_type"], view["http_version"]) == (URI + "/", "BidiStream", "HTTP/2.0")
-    assert view["created_at"] == "1970-01-01T00:00:01Z"
+    assert view["created_at"] == "1970-01-01T00:00:01.000Z"
     assert (view["status"], view["serves"]) == ("active", ["Cart"])
 
     detail = deployment_view(registry, left, registration.deployment)
@@ -310,11 +309,6 @@ def test_views_have_the_open_interfaces_shape(admin: Admin) -> None:
     assert (handler["ty"], handler["input_json_schema"]) == ("Shared", {"type": "string"})
     assert handler["input_description"] == "JSON string"
     assert msgspec.to_builtins(registration_view(registry, registration))["services"] == [shown]
-
-
-@pytest.mark.parametrize(("ms", "text"), [(0, "0s"), (500, "500ms"), (60_000, "1m"), (86_400_000, "1d")])
-def test_durations_read_as_people_write_them(ms: int, text: str) -> None:
-    assert friendly_duration(ms) == text
 
 
 class Store:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perdure.errors import UsageError
-from perdure.server.durations import DELAY_MS_MAX, parse_duration_ms
+from perdure.server.durations import parse_duration_ms
+from perdure.times import DELAY_MS_MAX
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,13 @@ from starlette.responses import Response
 
 from perdure.engine.engine import Engine
 from perdure.engine.events import Target
-from perdure.engine.recurrence import time_text
-from perdure.engine.registry_views import friendly_duration
 from perdure.engine.schedules import CatchUp, Overlap, Schedule
 from perdure.engine.scheduling import ScheduleState
 from perdure.errors import UsageError
 from perdure.server.admin.answers import json_response, read_json, read_query
 from perdure.server.admin.operation import Operation
 from perdure.server.durations import parse_duration_ms
+from perdure.times import duration_text, time_text
 
 _CONTENT_TYPE = "content-type"
 _JSON = "application/json"
@@ -227,7 +226,7 @@ def _view(state: ScheduleState) -> ScheduleView:
         id=schedule.id,
         target=ScheduleTarget(target.service, target.handler, target.key, target.scope),
         cron=schedule.cron,
-        every=None if schedule.every_ms is None else friendly_duration(schedule.every_ms),
+        every=None if schedule.every_ms is None else duration_text(schedule.every_ms),
         timezone=schedule.timezone,
         input=json,
         input_base64=schedule.input if schedule.input and json is UNSET else UNSET,

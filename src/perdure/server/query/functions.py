@@ -18,12 +18,14 @@ from typing import Any, Protocol, cast
 import msgspec
 from google.protobuf.message import DecodeError
 
+from perdure import times
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import parse_invocation_id
 from perdure.server.query import entries, moments
 from perdure.server.query.entries import JsonObject
 
 Value = Any  # what SQLite holds: None, int, float, str or bytes
+_INT64_MAX = 2**63 - 1
 
 
 class Connection(Protocol):
@@ -117,7 +119,7 @@ _STORED: dict[str, Callable[..., Value]] = {
     "awaited_signals": lambda stored: _json_text(entries.awaited(stored, "waiting_signals")),
     "entry_name": entries.entry_name,
     "called_target": entries.called_target,
-    "wake_up_time": lambda payload: pb.SleepCommandMessage.FromString(payload).wake_up_time,
+    "wake_up_time": lambda payload: min(pb.SleepCommandMessage.FromString(payload).wake_up_time, _INT64_MAX),
     "promise_name": lambda type, payload: entries.decoded(type, payload).key,
     "invocation_id_of": lambda payload: pb.NotificationMessage.FromString(payload).invocation_id,
     "completion_of": lambda payload: pb.NotificationMessage.FromString(payload).completion_id,
@@ -313,9 +315,9 @@ _STRICT: dict[str, Callable[..., Value]] = {
     "pg_encode": encode,
     "pg_decode": decode,
     "pg_moment": to_moment,
-    "pg_iso": lambda ms: moments.iso(ms),
-    "pg_iso_date": lambda ms: moments.iso_date(ms),
-    "pg_iso_duration": lambda ms: moments.iso_duration(ms),
+    "pg_iso": lambda ms: times.time_text(round(ms)),
+    "pg_iso_date": lambda ms: times.date_text(round(ms)),
+    "pg_iso_duration": lambda ms: times.iso_duration(round(ms)),
     "pg_add_months": moments.add_months,
     "pg_trunc": lambda ms, unit: moments.trunc(unit, ms),
     "pg_bin": lambda ms, step, origin: moments.bin_of(step, ms, origin),

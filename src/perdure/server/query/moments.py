@@ -1,8 +1,10 @@
-"""Moments and durations as SQL knows them, over milliseconds since the epoch: read, written, cut, moved."""
+"""Moments and durations as SQL knows them, over milliseconds since the epoch: read, cut, moved."""
 
 import calendar
 import re
 from datetime import UTC, datetime, timedelta
+
+from perdure.times import time_ms
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS_MS = {
@@ -26,8 +28,7 @@ def parse_moment(text: str) -> int:
     text = text.strip()
     if re.fullmatch(r"\d{4}-\d{2}", text):
         text += "-01"
-    at = datetime.fromisoformat(text)
-    return milliseconds(at if at.tzinfo else at.replace(tzinfo=UTC))
+    return time_ms(text)
 
 
 def unit_of(word: str) -> str:
@@ -62,21 +63,6 @@ def moment(ms: int) -> datetime:
 
 def milliseconds(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(milliseconds=1)
-
-
-def iso(ms: int) -> str:
-    return f"{moment(ms):%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
-
-
-def iso_date(ms: int) -> str:
-    return f"{moment(ms):%Y-%m-%d}"
-
-
-def iso_duration(ms: int) -> str:
-    """`PT86400S`, `PT0.003S`: seconds alone, as the reference server writes it."""
-    seconds, rest = divmod(abs(ms), 1000)
-    fraction = f".{rest:03d}" if rest else ""
-    return f"{'-' if ms < 0 else ''}PT{seconds}{fraction}S"
 
 
 def add_months(ms: int, months: int) -> int:

@@ -9,7 +9,7 @@ import msgspec
 import nanoarrow  # pyright: ignore[reportMissingTypeStubs]
 from nanoarrow import ipc  # pyright: ignore[reportMissingTypeStubs]
 
-from perdure.server.query import moments
+from perdure import times
 from perdure.server.query.kinds import LISTS, Kind
 from perdure.server.query.translation import Output
 
@@ -47,12 +47,18 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
+def _whole(show: Callable[[int], str], value: Any) -> Any:
+    """A time or duration in writing; what a query made of one may be no number, or no finite one."""
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return show(round(value)) if is_number else _plain(value)
+
+
 _TO_JSON: dict[Kind, Callable[[Any], Any]] = {
     Kind.BOOLEAN: bool,
     Kind.BINARY: lambda value: _as_bytes(value).hex(),
-    Kind.TIMESTAMP: moments.iso,
-    Kind.DATE: moments.iso_date,
-    Kind.DURATION: lambda value: moments.iso_duration(round(value)),
+    Kind.TIMESTAMP: lambda value: _whole(times.time_text, value),
+    Kind.DATE: lambda value: _whole(times.date_text, value),
+    Kind.DURATION: lambda value: _whole(times.iso_duration, value),
     Kind.UINT64: lambda value: value + 2**64 if isinstance(value, int) and value < 0 else _plain(value),
     Kind.TEXTS: lambda value: msgspec.Raw(_as_bytes(value)),
     Kind.NUMBERS: lambda value: msgspec.Raw(_as_bytes(value)),
@@ -172,7 +178,7 @@ def _number(kind: Kind, code: str, value: Any) -> Any:
         return 0
     if kind is Kind.FLOAT64:
         return float(value) if isinstance(value, int | float) else math.nan
-    number = round(value) if isinstance(value, int | float) else 0
+    number = round(value) if isinstance(value, int | float) and math.isfinite(value) else 0
     if kind is Kind.UINT64:
         return number % 2**64
     if kind is Kind.DATE:
