@@ -173,10 +173,10 @@ def test_one_invocation_is_paused_resumed_ended_repeated_and_purged(
     again = perdure("invocations", "restart-as-new", failing, "--from", "0")
     assert re.fullmatch(f"restarted {failing} as {ID.pattern}\n", again)
     assert perdure("invocations", "purge-journal", failing) == f"purged the journal of {failing}\n"
-    twice = run("invocations", "purge", failing, failing, engine=engine)
-    assert twice.returncode == 1
-    assert twice.stdout == f"purged {failing}\n"
-    assert "1 of 2 refused" in twice.stderr
+    both = run("invocations", "purge", failing, ID.findall(again)[-1], failing, engine=engine)
+    assert both.returncode == 1
+    assert both.stdout == f"purged {failing}\n"
+    assert "1 of 2 refused" in both.stderr
     assert perdure("invocations", "kill", ID.findall(again)[-1]).startswith("killed ")
 
 

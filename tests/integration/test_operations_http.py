@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from perdure.embedded import Engine
+from perdure.engine.store.writer import Writer
 from perdure.sdk.context import Context, ObjectContext, WorkflowContext
 from perdure.sdk.service import Service
 from perdure.sdk.virtual_object import VirtualObject
@@ -235,8 +236,53 @@ async def test_many_at_once_and_each_refusal_is_told(ports: Ports) -> None:
     answer = (await ports.admin.post(f"{path}/restart-as-new", json={"invocation_ids": [ended]})).json()
     assert answer["succeeded"][0]["old_invocation_id"] == ended
     assert (await ports.admin.post(f"{path}/tickle", json={"invocation_ids": []})).status_code == 400
+    restarted = {"invocation_ids": [ended], "from": 2, "deployment": "keep"}
+    [again] = (await ports.admin.post(f"{path}/restart-as-new", json=restarted)).json()["succeeded"]
+    assert (await ports.ingress.get(f"/restate/attach/{again['new_invocation_id']}")).status_code == 200
     too_many = {"invocation_ids": ["x"] * 1001}
     assert (await ports.admin.post(f"{path}/kill", json=too_many)).status_code == 413
+
+
+async def test_a_cancel_of_many_says_what_came_of_each(ports: Ports) -> None:
+    scheduled = (await ports.ingress.post("/Desk/nap/send?delay=1h", json=1)).json()["invocationId"]
+    napping = await ports.send("Desk/nap", 3600)
+    await ports.until(napping, "suspended")
+    cancel = {"invocation_ids": [scheduled, napping], "kill_after": "1h"}
+    answer = (await ports.admin.post("/internal/invocations_batch_operations/cancel", json=cancel)).json()
+    assert answer["succeeded"] == [scheduled, napping]
+    assert {id: each["done"] for id, each in answer["cancelled"].items()} == {scheduled: True, napping: False}
+
+
+@pytest.mark.parametrize(
+    ("operation", "field"),
+    [
+        ("cancel", "deployment"),
+        ("kill", "deployment"),
+        ("purge", "deployment"),
+        ("pause", "from"),
+        ("resume", "kill_after"),
+    ],
+)
+async def test_what_many_are_told_in_vain_is_refused(ports: Ports, operation: str, field: str) -> None:
+    napping = await ports.send("Desk/nap", 3600)
+    wanted = {"invocation_ids": [napping], field: 1 if field == "from" else "keep"}
+    answer = await ports.admin.post(f"/internal/invocations_batch_operations/{operation}", json=wanted)
+    assert (answer.status_code, answer.json()["message"]) == (400, f"{operation} takes no `{field}`")
+    late = {"invocation_ids": [napping], "kill_after": "soon"}
+    assert (await ports.admin.post("/internal/invocations_batch_operations/cancel", json=late)).status_code == 400
+
+
+async def test_many_share_their_commits(ports: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, each would await a commit of its own."""
+    napping = [await ports.send("Desk/nap", 3600) for _ in range(100)]
+    for each in napping:
+        await ports.until(each, "suspended")
+    commits: list[object] = []
+    commit = Writer.commit
+    monkeypatch.setattr(Writer, "commit", lambda writer, batch: commits.append(batch) or commit(writer, batch))
+    killed = await ports.admin.post("/internal/invocations_batch_operations/kill", json={"invocation_ids": napping})
+    assert len(killed.json()["succeeded"]) == 100
+    assert len(commits) < 10
 
 
 async def test_state_is_read_and_replaced_in_its_turn(ports: Ports) -> None:

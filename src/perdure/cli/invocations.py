@@ -2,15 +2,15 @@
 
 import sys
 from typing import Annotated, Any, TypeAlias
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 import typer
 
-from perdure.cli.exits import Exit, tell
+from perdure.cli.exits import Exit
 from perdure.cli.journal import journal_tree
 from perdure.cli.query import literal, one_of, rows_of
-from perdure.cli.remote import ADMIN, RequestRefused
-from perdure.cli.selection import select
+from perdure.cli.remote import ADMIN
+from perdure.cli.selection import MOST, select
 from perdure.cli.tables import age, print_fields, print_json, print_table
 from perdure.errors import UsageError
 
@@ -116,7 +116,7 @@ def cancel(
     then_kill: Annotated[str | None, typer.Option(help="Kill what has not ended after so long, such as 30s.")] = None,
     yes: Yes = False,
 ) -> None:
-    """Ask invocations, and those they call, to end: their handlers may clean up."""
+    """Ask invocations, and those they wait for, to end: their handlers may clean up."""
     _act("cancel", select(targets, _OPEN, "cancel", yes=yes), kill_after=then_kill)
 
 
@@ -165,7 +165,6 @@ def purge_journal(targets: Targets, yes: Yes = False) -> None:
 
 
 _DONE = {
-    "cancel": "asked {id} to cancel",
     "kill": "killed {id}",
     "pause": "paused {id}",
     "resume": "resumed {id}",
@@ -174,29 +173,35 @@ _DONE = {
 }
 
 
-def _act(action: str, ids: list[str], **query: str | int | None) -> None:
+def _act(action: str, ids: list[str], **options: str | int | None) -> None:
     """Does it to each; one that is refused does not keep the others from it."""
-    asked = urlencode({name: value for name, value in query.items() if value is not None})
+    said = {name: value for name, value in options.items() if value is not None}
     refused = 0
-    for id in ids:
-        try:
-            answer: Any = ADMIN.ask_json("PATCH", f"{_path(id)}/{action}{f'?{asked}' if asked else ''}")
-        except RequestRefused as error:
-            tell(error)
-            refused += 1
-            continue
-        print(_said(action, id, answer or {}))
+    for start in range(0, len(ids), MOST):
+        wanted = {"invocation_ids": ids[start : start + MOST], **said}
+        answer = ADMIN.ask_json("POST", f"/internal/invocations_batch_operations/{action}", wanted)
+        for each in answer["succeeded"]:
+            print(_said(action, each, answer.get("cancelled", {})))
+        for each in answer["failed"]:
+            print(f"perdure: {each['error']}", file=sys.stderr)
+        refused += len(answer["failed"])
     if len(ids) > 1 and refused:
         print(f"perdure: {refused} of {len(ids)} refused", file=sys.stderr)
     if refused:
         raise typer.Exit(Exit.FAILED)
 
 
-def _said(action: str, id: str, answer: dict[str, Any]) -> str:
-    if action == "restart-as-new":
-        return f"restarted {id} as {answer['new_invocation_id']}"
-    done = f"cancelled {id}" if action == "cancel" and answer.get("done") else _DONE[action].format(id=id)
-    return done + (f": {answer['note']}" if answer.get("note") else "")
+def _said(action: str, done: Any, cancelled: dict[str, Any]) -> str:
+    """What was done to one; `done` is its id, or of a restart the old and the new."""
+    match action:
+        case "restart-as-new":
+            return f"restarted {done['old_invocation_id']} as {done['new_invocation_id']}"
+        case "cancel":
+            told = cancelled[done]
+            note = f": {told['note']}" if told.get("note") else ""
+            return (f"cancelled {done}" if told["done"] else f"asked {done} to cancel") + note
+        case _:
+            return _DONE[action].format(id=done)
 
 
 def _why(row: dict[str, Any]) -> str | None:

@@ -10,11 +10,12 @@ from perdure.cli.query import literal, one_of, rows_of
 from perdure.errors import UsageError
 
 MOST = 1_000
+"""So many at once, which is what the engine takes in one request."""
 _SHOWN = 10
 
 
 def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool) -> list[str]:
-    """The ids; where they were not given one by one, after they were shown and a person agreed.
+    """The ids, each once; where they were not given one by one, after they were shown and a person agreed.
 
     Raises:
         UsageError: nothing is like that, or nobody is there to be asked.
@@ -22,7 +23,7 @@ def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool)
     ids = [target for target in targets if target.startswith("inv_")]
     filters = [target for target in targets if not target.startswith("inv_")]
     if not filters:
-        return ids
+        return list(dict.fromkeys(ids))
     where = " or ".join(f"({condition(target)})" for target in filters)
     found = rows_of(
         f"select id, target, status from sys_invocation where ({where}) and {one_of('status', statuses)}"
@@ -41,7 +42,7 @@ def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool)
             raise typer.Exit(Exit.FAILED)
     if len(found) == MOST:
         print(f"the first {MOST}; again for more", file=sys.stderr)
-    return [*ids, *(row["id"] for row in found)]
+    return list(dict.fromkeys([*ids, *(row["id"] for row in found)]))
 
 
 def condition(target: str) -> str:
