@@ -11,7 +11,7 @@ PerdureError
 │   ├── InvalidInput           the body does not fit the handler's input                             400
 │   ├── Conflict               the thing is there, in a state that does not allow it                 409
 │   ├── JournalGone            what an invocation was called with is no longer kept                  410
-│   ├── NotRepeatable          this kind of invocation cannot be repeated                            422
+│   ├── NotRestartable         this kind of invocation cannot be restarted                           422
 │   ├── TooEarly               the invocation has not begun yet                                      425
 │   ├── NotOffered             the open interface has it, this engine does not                       501
 │   ├── TooLarge               a body above its limit                                                413
@@ -137,8 +137,8 @@ class JournalGone(UsageError):
     http_status = 410
 
 
-class NotRepeatable(UsageError):
-    """This kind of invocation cannot be repeated."""
+class NotRestartable(UsageError):
+    """This kind of invocation cannot be restarted."""
 
     http_status = 422
 

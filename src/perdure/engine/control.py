@@ -108,7 +108,7 @@ class Invocations:
             Conflict: it has not ended; or the deployment is being drained.
             TooEarly: it has not begun.
             JournalGone: its input is no longer kept.
-            NotRepeatable: it is a workflow's.
+            NotRestartable: it is a workflow's.
             UsageError: the entry does not exist, or was not completed.
         """
         id = await self._settled(invocation_id)

@@ -1,4 +1,4 @@
-"""What operators do to invocations: cancel, kill, pause, resume, repeat and purge them.
+"""What operators do to invocations: cancel, kill, pause, resume, restart and purge them.
 
 Each function checks first and acts then, so that what it refuses has changed nothing. What it returns, or the error
 that it raises, goes to whoever asked.
@@ -17,12 +17,12 @@ from perdure.engine.events import (
 )
 from perdure.engine.family import awaited_children
 from perdure.engine.invocation import Invocation, Status, Step
-from perdure.engine.ledger import Ledger, Repeated
+from perdure.engine.ledger import Ledger
 from perdure.engine.registry import ResolvedHandler
-from perdure.engine.repeating import kept_entries
+from perdure.engine.restarting import Restarted, kept_entries
 from perdure.engine.retention import purge
 from perdure.engine.timers import KILL
-from perdure.errors import Conflict, JournalGone, NotRepeatable, TooEarly, UnknownInvocation, UsageError
+from perdure.errors import Conflict, JournalGone, NotRestartable, TooEarly, UnknownInvocation, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import DeploymentId, InvocationId
 
@@ -91,7 +91,7 @@ def on_restart(ledger: Ledger, event: RestartRequested) -> Accepted:
     """Begin a new invocation with the input of one that has ended, and its journal up to an entry if asked for."""
     ended = _ended(ledger, event.invocation_id)
     if ended.service_type == "WORKFLOW":
-        raise NotRepeatable(f"{ended.target} is a workflow's: it runs once by its key. Purge it, then submit it again")
+        raise NotRestartable(f"{ended.target} is a workflow's: it runs once by its key. Purge it, then submit it again")
     journal = ledger.reader.journal(ended.number)
     if not journal or (ended.expires_at_ms is not None and ended.expires_at_ms <= ledger.now_ms):
         raise JournalGone(f"the journal of {ended.id} was purged, and with it what it was called with")
@@ -102,16 +102,16 @@ def on_restart(ledger: Ledger, event: RestartRequested) -> Accepted:
     pinned = ended.deployment_id if event.deployment == "keep" else resolved.deployment.id if chosen else None
     command = journal[0].message
     assert isinstance(command, pb.InputCommandMessage)
-    repeated = ledger.admit(
+    restarted = ledger.admit(
         resolved,
         target,
         ledger.new_id(target.scope or target.key),
         command.value.content,
         headers=[(header.key, header.value) for header in command.headers],
         limit_key=ended.limit_key,
-        repeats=Repeated(ended.id, pinned, ended.protocol_version if pinned else 0, kept),
+        restarts=Restarted(ended.id, pinned, ended.protocol_version if pinned else 0, kept),
     )
-    return Accepted(repeated.id, True)
+    return Accepted(restarted.id, True)
 
 
 def on_purge(ledger: Ledger, event: PurgeRequested) -> Done:

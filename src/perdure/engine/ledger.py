@@ -15,7 +15,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
 
-from msgspec import Struct, json
+from msgspec import json
 
 from perdure.engine.batch import Batch, Promise, PromiseKey
 from perdure.engine.config import EngineConfig
@@ -28,6 +28,7 @@ from perdure.engine.keys import Key, Keys
 from perdure.engine.mutation import Mutation
 from perdure.engine.registry import Registry, ResolvedHandler
 from perdure.engine.replay import learn
+from perdure.engine.restarting import Restarted
 from perdure.engine.schedules import DEFINITION, PROGRESS, Schedules
 from perdure.engine.store.reader import Reader
 from perdure.engine.targets import parse_priority
@@ -42,15 +43,6 @@ from perdure.protocol.priorities import PRIORITY_HEADER
 from perdure.version import __version__
 
 logger = logging.getLogger(__name__)
-
-
-class Repeated(Struct, frozen=True):
-    """What a new invocation takes over from one that has ended: entries of its journal, and where these fit."""
-
-    id: InvocationId
-    deployment_id: str | None = None
-    protocol_version: int = 0
-    journal: tuple[Envelope, ...] = ()
 
 
 _AT_REST = frozenset(
@@ -124,7 +116,7 @@ class Ledger:
         execute_at_ms: int = 0,
         caller: Invocation | None = None,
         limit_key: str | None = None,
-        repeats: "Repeated | None" = None,
+        restarts: Restarted | None = None,
     ) -> Invocation:
         """Take in a new invocation; it starts now, when its key is free, or when its time has come."""
         self._last_number += 1
@@ -161,11 +153,11 @@ class Ledger:
         invocation.input = Envelope(MessageType.INPUT, command)
         self.touch(invocation)
         self.append(invocation, invocation.input)
-        if repeats is not None:
-            invocation.restarted_from = repeats.id
-            invocation.deployment_id = repeats.deployment_id
-            invocation.protocol_version = repeats.protocol_version
-            for envelope in repeats.journal:
+        if restarts is not None:
+            invocation.restarted_from = restarts.id
+            invocation.deployment_id = restarts.deployment_id
+            invocation.protocol_version = restarts.protocol_version
+            for envelope in restarts.journal:
                 self.append(invocation, envelope)
         if execute_at_ms > self.now_ms:
             self.set_timer((execute_at_ms, invocation.number, START))

@@ -1,4 +1,4 @@
-"""What operators do to invocations: cancel, kill, pause, resume, repeat and purge them, and replace state."""
+"""What operators do to invocations: cancel, kill, pause, resume, restart and purge them, and replace state."""
 
 import pytest
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from perdure.engine.events import (
 from perdure.engine.family import awaited_children
 from perdure.engine.invocation import Invocation, Status
 from perdure.engine.mutation import Mutation, state_version
-from perdure.errors import Conflict, JournalGone, NotRepeatable, TooEarly, UnknownInvocation, UsageError
+from perdure.errors import Conflict, JournalGone, NotRestartable, TooEarly, UnknownInvocation, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, DeploymentId, InvocationId
 from perdure.protocol.messages import MessageType
@@ -225,19 +225,19 @@ class TestRestart:
         accepted = responses(effects)[9]
         assert isinstance(accepted, Accepted)
         assert accepted.invocation_id != ended.id
-        repeated = table.run_one(effects)
-        assert repeated.restarted_from == ended.id
-        assert table.journal(repeated) == [MessageType.INPUT]
-        (entry,) = table.reader.journal(repeated.number)
+        restarted = table.run_one(effects)
+        assert restarted.restarted_from == ended.id
+        assert table.journal(restarted) == [MessageType.INPUT]
+        (entry,) = table.reader.journal(restarted.number)
         assert isinstance(entry.message, pb.InputCommandMessage)
         assert entry.message.value.content == b'"ada"'
 
     def test_from_an_entry_the_journal_up_to_it_is_taken_over_with_what_completed_it(self, table: Table) -> None:
         ended = self.ended(table)
         table.apply(RestartRequested(9, ended.id, 3, "keep"))
-        repeated = table.run_one(table.commit())
-        assert table.journal(repeated) == table.journal(ended)[:5]
-        assert (repeated.deployment_id, repeated.protocol_version) == (ended.deployment_id, ended.protocol_version)
+        restarted = table.run_one(table.commit())
+        assert table.journal(restarted) == table.journal(ended)[:5]
+        assert (restarted.deployment_id, restarted.protocol_version) == (ended.deployment_id, ended.protocol_version)
 
     def test_an_entry_that_was_not_completed_or_is_not_there_is_refused(self, table: Table) -> None:
         invocation = table.begin("Greeter/greet")
@@ -253,7 +253,7 @@ class TestRestart:
         workflow = table.begin("Signup/ada/run")
         end(table, workflow)
         table.commit()
-        assert isinstance(ask(table, RestartRequested(9, workflow.id, 0, "latest")), NotRepeatable)
+        assert isinstance(ask(table, RestartRequested(9, workflow.id, 0, "latest")), NotRestartable)
         ended = self.ended(table)
         table.apply(PurgeRequested(10, ended.id, journal_only=True))
         table.commit()

@@ -28,7 +28,7 @@ create table invocation (
     limit_key         text,
     priority          integer not null default 0,
     caller_target     text,
-    restarted_from    text,     -- the invocation that this one repeats
+    restarted_from    text,     -- the invocation that this one restarts
     schedule_id       text,     -- the schedule that began it
     created_by        text,     -- the version of perdure
     inboxed_at        integer,  -- when it began to wait for its key

@@ -1,4 +1,4 @@
-"""Invocations over HTTP: see one; cancel, kill, pause, resume, repeat and purge it."""
+"""Invocations over HTTP: see one; cancel, kill, pause, resume, restart and purge it."""
 
 from typing import Literal
 
