@@ -12,6 +12,7 @@ from perdure.engine.retries import next_delay_ms
 from perdure.errors import UnknownDeployment, UnknownTarget
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import DeploymentId
+from perdure.times import bounded_ms
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
     invocation = ledger.running(event.number, event.attempt)
     if invocation is None:
         return
-    if event.code == JOURNAL_MISMATCH:
+    if event.code == JOURNAL_MISMATCH and event.behavior != pb.FAIL:
         event = replace(event, message=f"{event.message}\n{_way_on(ledger, invocation)}")
     invocation.attempt = 0
     invocation.failures += 1
@@ -90,21 +91,24 @@ def _way_on(ledger: Ledger, invocation: Invocation) -> str:
 
 
 def _log(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> None:
-    if invocation.retry_at_ms is not None:
-        follows = f"the next attempt is in {(invocation.retry_at_ms - ledger.now_ms) / 1000:g} s"
-    elif invocation.status is Status.PAUSED:
-        follows = f"it is paused: `perdure invocations resume {invocation.id}` tries it again"
-    else:
-        follows = "it has failed for good"
+    said = event.message
+    if invocation.status is not Status.PAUSED or event.code != JOURNAL_MISMATCH:  # whose message says what follows
+        said += ("\n" if "\n" in said else "; ") + _what_follows(ledger, invocation)
     logger.warning(
-        "attempt at %s failed (%s): %s%s%s",
+        "attempt at %s failed (%s): %s",
         invocation.target,
         invocation.id,
-        event.message,
-        "\n" if "\n" in event.message else "; ",
-        follows,
+        said,
         extra={"action": "attempt_failed", "invocation_id": invocation.id, "code": event.code},
     )
+
+
+def _what_follows(ledger: Ledger, invocation: Invocation) -> str:
+    if invocation.retry_at_ms is not None:
+        return f"the next attempt is in {(invocation.retry_at_ms - ledger.now_ms) / 1000:g} s"
+    if invocation.status is Status.PAUSED:
+        return f"it is paused: `perdure invocations resume {invocation.id}` tries it again"
+    return "it has failed for good"
 
 
 def _try_again(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> None:
@@ -128,7 +132,7 @@ def _try_again(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> 
         ledger.touch(invocation)
     else:
         invocation.advance(Step.FAILED, ledger.now_ms)
-        invocation.retry_at_ms = ledger.now_ms + delay_ms
+        invocation.retry_at_ms = ledger.now_ms + bounded_ms(delay_ms)
         ledger.last_attempt += 1
         invocation.attempt = ledger.last_attempt
         ledger.touch(invocation)

@@ -548,7 +548,7 @@ class TestFailures:
         table.say(invocation, pb.ErrorMessage(code=500, message="busy", next_retry_delay=12_345))
         assert invocation.retry_at_ms == table.now_ms + 12_345
 
-    def test_a_journal_mismatch_pauses_and_says_why(self, table: Table) -> None:
+    def test_a_journal_mismatch_pauses_and_says_why(self, table: Table, caplog: pytest.LogCaptureFixture) -> None:
         invocation = table.begin("Greeter/greet")
         table.say(invocation, pb.ErrorMessage(code=570, message="entry 1 was a run", related_command_index=1))
         table.commit()
@@ -558,12 +558,20 @@ class TestFailures:
         assert stored.last_failure is not None
         assert (stored.last_failure.code, stored.last_failure.command_index) == (570, 1)
         assert f"perdure invocations resume {stored.id} --deployment latest" in stored.last_failure.message
+        assert caplog.messages == [f"attempt at Greeter/greet failed ({stored.id}): {stored.last_failure.message}"]
+        assert caplog.text.count("paused") == 1
 
     def test_an_error_that_asks_to_fail_ends_the_invocation(self, table: Table) -> None:
         request = table.submit("Greeter/greet")
         invocation = table.run_one(table.commit())
         table.say(invocation, pb.ErrorMessage(code=400, message="never", behavior=pb.FAIL))
         assert undated(responses(table.commit())[request]) == Outcome(invocation.id, failure=Failure(400, "never"))
+
+    def test_a_journal_mismatch_that_asks_to_fail_is_not_said_to_be_paused(self, table: Table) -> None:
+        request = table.submit("Greeter/greet")
+        invocation = table.run_one(table.commit())
+        table.say(invocation, pb.ErrorMessage(code=570, message="never", behavior=pb.FAIL))
+        assert undated(responses(table.commit())[request]) == Outcome(invocation.id, failure=Failure(570, "never"))
 
     def test_what_an_old_attempt_says_is_not_heard(self, table: Table) -> None:
         invocation = table.begin("Greeter/greet")
