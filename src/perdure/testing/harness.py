@@ -183,13 +183,13 @@ class Harness(TypedCalls):
         self._check_open()
         return self._store.journal(invocation_id)
 
-    def state(self, service: ServiceDefinition | str, key: str) -> dict[str, Any]:
+    def state(self, service: ServiceDefinition | str, key: str, *, scope: str | None = None) -> dict[str, Any]:
         """The state of an object or workflow, by name."""
         self._check_open()
-        return self._store.state(service if isinstance(service, str) else service.name, key)
+        return self._store.state(service if isinstance(service, str) else service.name, key, scope)
 
     def all_state(self) -> dict[str, Any]:
-        """The state of all objects and workflows, by `Service/key/name`."""
+        """The state of all objects and workflows, by `Service/key/name`; in a scope by `scope:Service/key/name`."""
         self._check_open()
         return self._store.all_state()
 

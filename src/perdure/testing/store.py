@@ -52,15 +52,19 @@ class Store:
         rows = self._query("select type, payload from journal where invocation = ? order by idx", number)
         return [Envelope(type, decode_payload(type, payload)) for type, payload in rows]
 
-    def state(self, service: str, key: str) -> dict[str, Any]:
+    def state(self, service: str, key: str, scope: str | None) -> dict[str, Any]:
         """The state of an object or workflow: values by name, JSON read, other bytes as they are."""
-        rows = self._query("select name, value from state where service = ? and key = ? order by name", service, key)
+        sql = "select name, value from state where scope = ? and service = ? and key = ? order by name"
+        rows = self._query(sql, scope or "", service, key)
         return {bytes(name).decode(): decoded(value) for name, value in rows}
 
     def all_state(self) -> dict[str, Any]:
-        """The state of everything, by `Service/key/name`."""
-        rows = self._query("select service, key, name, value from state order by service, key, name")
-        return {f"{service}/{key}/{bytes(name).decode()}": decoded(value) for service, key, name, value in rows}
+        """The state of everything, by `Service/key/name`; in a scope by `scope:Service/key/name`."""
+        rows = self._query("select scope, service, key, name, value from state order by scope, service, key, name")
+        return {
+            f"{scope}{scope and ':'}{service}/{key}/{bytes(name).decode()}": decoded(value)
+            for scope, service, key, name, value in rows
+        }
 
     def _query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with closing(apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:

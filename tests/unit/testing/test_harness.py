@@ -142,6 +142,16 @@ async def test_objects_keep_state() -> None:
         assert await h.call(add, 1, key="a", idempotency_key="once") == 6
 
 
+async def test_the_state_of_an_object_in_a_scope_is_its_own() -> None:
+    async with Harness(SERVICES) as h:
+        await h.call(add, 1, key="a")
+        assert await h.call(add, 5, key="a", scope="acme", limit_key="ada", priority=3) == 5
+        assert h.state(counter, "a") == {"total": 1}
+        assert h.state(counter, "a", scope="acme") == {"total": 5}
+        assert h.state(counter, "a", scope="other") == {}
+        assert h.all_state() == {"Counter/a/total": 1, "acme:Counter/a/total": 5}
+
+
 async def test_a_workflow_is_told_what_it_waits_for() -> None:
     async with Harness(SERVICES) as h:
         sent = await h.send(decide, "claim", key="7")
