@@ -14,10 +14,14 @@ ERROR_SOURCE_HEADER: Final = "x-restate-error-source"
 INVOCATION_ID_HEADER: Final = "x-restate-id"
 FROM_INGRESS: Final = "ingress"
 FROM_INVOCATION: Final = "invocation"
+_SHOWN_BYTES: Final = 80
 
 
 class HttpError(PerdureError):
-    """The request was answered with an error status. If it is an `InvocationFailed`, it was taken; else, refused."""
+    """The request was answered with an error status. If it is an `InvocationFailed`, it was taken; else, refused.
+
+    With a status below 400, it was answered by what cannot be read: a proxy's page, or a result of another type.
+    """
 
     def __init__(
         self,
@@ -69,4 +73,15 @@ def http_error(answer: pyqwest.FullResponse) -> HttpError:
         source=source,
         invocation_id=answer.headers.get(INVOCATION_ID_HEADER),
         retry_after=delay_asked_for(answer.headers),
+    )
+
+
+def unreadable(answer: pyqwest.FullResponse, error: Exception) -> HttpError:
+    """The error that an answer is which should be a result, and is none."""
+    begins = answer.content[:_SHOWN_BYTES].decode(errors="replace")
+    return HttpError(
+        answer.status,
+        f"the answer is not what was asked for ({error}); it begins with {begins!r}",
+        answer.text(),
+        invocation_id=answer.headers.get(INVOCATION_ID_HEADER),
     )

@@ -14,7 +14,7 @@ import pyqwest
 
 from perdure.errors import UsageError
 from perdure.protocol.scopes import check_scope
-from perdure.sdk.client_errors import FROM_INGRESS, HttpError, InvocationFailed, http_error
+from perdure.sdk.client_errors import FROM_INGRESS, HttpError, InvocationFailed, http_error, unreadable
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ def steps(exchange: Exchange[T], draw: Callable[[], float]) -> Steps[T]:
     """The way from a request to what it is answered with. `draw` gives random numbers from 0 to 1.
 
     Raises:
-        HttpError: the answer is an error.
+        HttpError: the answer is an error, or cannot be read.
         OSError: the connection broke.
     """
     broke = False
@@ -80,7 +80,7 @@ def steps(exchange: Exchange[T], draw: Callable[[], float]) -> Steps[T]:
             continue
         assert answer is not None, "what was sent is answered"
         if answer.status < 400 or answer.status == exchange.expected:
-            return exchange.read(answer)
+            return _read(exchange, answer)
         if broke and answer.status == _CONFLICT and exchange.if_taken is not None:
             exchange = exchange.if_taken
             continue
@@ -89,6 +89,13 @@ def steps(exchange: Exchange[T], draw: Callable[[], float]) -> Steps[T]:
         if pause_s is None:
             raise error
         yield Pause(pause_s)
+
+
+def _read(exchange: Exchange[T], answer: pyqwest.FullResponse) -> T:
+    try:
+        return exchange.read(answer)
+    except Exception as error:  # serdes raise what they like
+        raise unreadable(answer, error) from error
 
 
 def _pause_after(error: HttpError, exchange: Exchange[T], attempt: int, draw: Callable[[], float]) -> float | None:

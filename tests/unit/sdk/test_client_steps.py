@@ -245,3 +245,28 @@ def test_what_is_wrong_is_refused_before_it_is_sent() -> None:
         calls.service_call(ADDRESS, greet, "Ada", idempotency_key="")
     with pytest.raises(UsageError, match=r'admin_url="http://localhost:9070"'):
         completions.cancel(Address("http://in", None, {}), "inv_1x")
+
+
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        KEYED,
+        calls.service_send(ADDRESS, greet, "Ada"),
+        results.attach(ADDRESS, "inv_1"),
+        results.workflow_lookup(ADDRESS, run, "k"),
+    ],
+    ids=["call", "send", "attach", "lookup"],
+)
+def test_an_answer_that_is_none_of_the_ingress_is_an_http_error(exchange: Exchange[Any]) -> None:
+    error, sent, _ = course(exchange, [answer(200, b"<html>log in, please</html>")])
+    assert isinstance(error, HttpError)
+    assert (error.status_code, error.source, len(sent)) == (200, None, 1)
+    assert "begins with '<html>log in" in str(error)
+    assert error.body == "<html>log in, please</html>"
+
+
+def test_a_result_of_another_type_says_which_invocation_has_it() -> None:
+    error, _, _ = course(KEYED, [answer(200, b"7", x_restate_id="inv_1")])
+    assert isinstance(error, HttpError)
+    assert error.invocation_id == "inv_1"
+    assert "Expected `str`, got `int`" in str(error)
