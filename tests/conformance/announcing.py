@@ -4,7 +4,7 @@ import json
 import os
 from typing import Any
 
-from tests.conformance.services import app as services
+from tests.conformance.app import app as services
 
 VERSION = int(os.environ.get("CONFORMANCE_VERSION", "7"))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from msgspec import Struct
@@ -32,17 +32,22 @@ Engine = Literal["our-engine", "reference"]
 Endpoint = Callable[[Path], AbstractContextManager[str]]
 
 
-class Arrangement(Struct, frozen=True):
-    """One way to run the services: `start` does it, for as long as its stack is open."""
+class Pair(Struct, frozen=True):
+    """An SDK, an engine, and the way between them."""
 
     sdk: Sdk
     engine: Engine
     way: str
-    start: Callable[[ExitStack, Path], EngineAddress]
 
     @property
     def name(self) -> str:
         return f"{self.sdk}-on-{self.engine}-{self.way}"
+
+
+class Arrangement(Pair, frozen=True):
+    """A pair that runs the services: `start` does it, for as long as its stack is open."""
+
+    start: Callable[[ExitStack, Path], EngineAddress]
 
 
 def embedded(stack: ExitStack, folder: Path) -> EngineAddress:
@@ -101,5 +106,9 @@ ARRANGEMENTS = {
 
 def arrangement_of(test: pytest.Item) -> Arrangement | None:
     """Where a test runs; None if it makes an arrangement of its own."""
+    return ARRANGEMENTS.get(parameters_of(test).get("ingress", ""))
+
+
+def parameters_of(test: pytest.Item) -> dict[str, Any]:
     callspec = getattr(test, "callspec", None)
-    return ARRANGEMENTS.get(callspec.params.get("ingress", "")) if callspec else None
+    return callspec.params if callspec else {}

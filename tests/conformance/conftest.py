@@ -17,8 +17,15 @@ class Ingress:
     """What a client of either engine does, over the open HTTP interface."""
 
     def __init__(self, engine: EngineAddress) -> None:
-        self._admin_url = engine.admin_url
         self.http = httpx.Client(base_url=engine.ingress_url, timeout=30.0, trust_env=False)
+        self._admin = httpx.Client(base_url=engine.admin_url, timeout=10.0, trust_env=False)
+
+    def __enter__(self) -> "Ingress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        self._admin.close()
 
     def post(self, path: str, argument: Any = None, **headers: str) -> httpx.Response:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -40,23 +47,37 @@ class Ingress:
         return self.http.get(f"/restate/invocation/{invocation_id}/attach")
 
     def cancel(self, invocation_id: str) -> None:
-        answer = httpx.patch(f"{self._admin_url}/invocations/{invocation_id}/cancel", timeout=10.0, trust_env=False)
-        assert answer.status_code == 202, answer.text
+        self._intervene(invocation_id, "cancel")
+
+    def resume(self, invocation_id: str) -> None:
+        self._intervene(invocation_id, "resume")
+
+    def _intervene(self, invocation_id: str, act: str) -> None:
+        answer = self._admin.patch(f"/invocations/{invocation_id}/{act}")
+        assert answer.is_success, answer.text
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of the engine's own tables."""
+        answer = self._admin.post("/query", json={"query": sql}, headers={"accept": "application/json"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["rows"]
+
+    def status(self, invocation_id: str) -> str | None:
+        rows = self.query(f"select status from sys_invocation where id = '{invocation_id}'")
+        return rows[0]["status"] if rows else None
 
 
 def pytest_itemcollected(item: pytest.Function) -> None:
     arrangement = arrangement_of(item)
-    if arrangement and (reason := what_lacks(arrangement.name, item.originalname)):
-        item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+    if arrangement and (lack := what_lacks(arrangement.name, item.originalname)):
+        item.add_marker(pytest.mark.xfail(reason=lack.reason, strict=True))
 
 
 @pytest.fixture(scope="session", params=ARRANGEMENTS)
 def ingress(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ingress]:
     folder = tmp_path_factory.mktemp(request.param)
-    with ExitStack() as stack:
-        client = Ingress(ARRANGEMENTS[request.param].start(stack, folder))
-        with client.http:
-            yield client
+    with ExitStack() as stack, Ingress(ARRANGEMENTS[request.param].start(stack, folder)) as client:
+        yield client
 
 
 @pytest.fixture

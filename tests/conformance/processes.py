@@ -1,6 +1,7 @@
 """The processes that the conformance tests run: engines and service endpoints, ours and the official ones."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,9 +19,9 @@ PEERS_PYTHON = Path(os.environ.get("PERDURE_PEERS_PYTHON", ROOT / ".cache/peers/
 NPM_MODULES = Path(os.environ.get("PERDURE_NPM", ROOT / ".cache/npm")) / "node_modules"
 REFERENCE_SERVER = Path(os.environ.get("PERDURE_REFERENCE_SERVER", NPM_MODULES / ".bin/restate-server"))
 NODE = NPM_MODULES / ".bin/node"  # the machine's own may be too old for the official SDK
-SERVICES = "tests.conformance.services:app"
+SERVICES = "tests.conformance.app:app"
 ANNOUNCING = "tests.conformance.announcing:app"
-TYPESCRIPT_SERVICES = Path(__file__).with_name("services.mts")
+TYPESCRIPT = Path(__file__).with_name("typescript")
 READY_S = 30.0
 STOP_S = 15.0
 
@@ -175,11 +176,10 @@ def typescript_endpoint(folder: Path, *, http_11: bool = False) -> Iterator[str]
     """The services on the official TypeScript SDK: request and response over HTTP/1.1, else both directions at once."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    script = folder / TYPESCRIPT_SERVICES.name  # modules are looked for beside the file
-    script.write_bytes(TYPESCRIPT_SERVICES.read_bytes())
-    script.with_name("node_modules").symlink_to(NPM_MODULES)
+    sources = shutil.copytree(TYPESCRIPT, folder / "typescript")
+    (sources / "node_modules").symlink_to(NPM_MODULES)  # modules are looked for beside the files
     env = {"PORT": str(port), "HTTP_VERSION": "1.1" if http_11 else "2"}
-    with running([NODE, script], f"{url}/health", folder / "node.log", env, http_2=not http_11):
+    with running([NODE, sources / "app.mts"], f"{url}/health", folder / "node.log", env, http_2=not http_11):
         yield url
 
 

@@ -3,15 +3,22 @@
 `CONFORMANCE_SDK` names the module. What a handler proves is in its name; the tests say what must come out.
 """
 
+import asyncio
 import os
+import time
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 sdk: Any = import_module(os.environ.get("CONFORMANCE_SDK", "perdure"))
 
 tried: Counter[str] = Counter()  # how often something was begun in this process, by what the caller named it
+
+# What the official SDK does not name at its top.
+RetryableError: Any = getattr(sdk, "RetryableError", None) or import_module("restate.exceptions").RetryableError
+BytesSerde: Any = getattr(sdk, "BytesSerde", None) or import_module("restate.serde").BytesSerde
 
 plain = sdk.Service("Plain")
 ledger = sdk.VirtualObject("Ledger")
@@ -43,12 +50,42 @@ async def fails(ctx: Any, code: int) -> None:
     raise sdk.TerminalError("no, and that is final", status_code=code)
 
 
+@plain.handler(
+    accept="application/octet-stream",
+    content_type="application/octet-stream",
+    input_serde=BytesSerde(),
+    output_serde=BytesSerde(),
+)
+async def echo_bytes(ctx: Any, data: bytes) -> bytes:
+    return data
+
+
+@plain.handler()
+async def own_id(ctx: Any) -> str:
+    return ctx.request().id
+
+
 # ---- runs and retries ----
 
 
 @plain.handler()
 async def steps(ctx: Any, count: int) -> list[int]:
     return [await ctx.run_typed(f"step {n}", lambda n=n: n * n) for n in range(count)]
+
+
+@plain.handler()
+async def steps_together(ctx: Any, count: int) -> list[int]:
+    async def squared(n: int) -> int:
+        await asyncio.sleep(0.5)
+        return n * n
+
+    futures = [ctx.run_typed(f"step {n}", partial(squared, n)) for n in range(count)]
+    return [await future for future in await sdk.gather(*futures)]
+
+
+@plain.handler()
+async def big_step(ctx: Any, size: int) -> int:
+    return len(await ctx.run_typed("big", lambda: "x" * size))
 
 
 @plain.handler()
@@ -97,6 +134,16 @@ async def handler_fails_once(ctx: Any, name: str) -> int:
 
 
 @plain.handler()
+async def fails_until_later(ctx: Any, name: str) -> int:
+    """Names the time of its next attempt; gives the milliseconds that went by until then."""
+    tried[name] += 1
+    if tried[name] == 1:
+        tried[f"{name} at"] = time.monotonic_ns()
+        raise RetryableError("not now", retry_after=timedelta(milliseconds=400))
+    return (time.monotonic_ns() - tried[f"{name} at"]) // 1_000_000
+
+
+@plain.handler()
 async def never_succeeds(ctx: Any, why: str) -> None:
     """Has done one step each time that it fails, so that it is tried again, and again."""
     await ctx.run_typed("the step before", lambda: 1)
@@ -126,6 +173,19 @@ async def calls(ctx: Any, text: str) -> list[str]:
     typed = await ctx.service_call(echo, arg=text)
     generic = await ctx.generic_call("Plain", "echo", f'"{text}"'.encode(), headers={"x-test-by": "calls"})
     return [typed, generic.decode()]
+
+
+@plain.handler()
+async def headers_of_callee(ctx: Any) -> dict[str, str]:
+    return await ctx.service_call(headers, arg=None, headers={"x-test-by": "a handler"})
+
+
+@plain.handler()
+async def calls_workflow(ctx: Any, name: str) -> list[str]:
+    ctx.workflow_send(run, key=name, arg="claim")
+    noted = await ctx.workflow_call(decide, key=name, arg="yes")
+    late = await ctx.workflow_call(decide, key=name, arg="no")
+    return [noted, late]
 
 
 @plain.handler()
@@ -163,12 +223,54 @@ async def waits_for_some(ctx: Any) -> list[int]:
     return [len(done), len(pending)]
 
 
+@plain.handler()
+async def times_out(ctx: Any) -> str:
+    _, answer = ctx.awakeable(type_hint=str)
+    winner, _ = await sdk.select(answer=answer, timeout=ctx.sleep(timedelta(milliseconds=50)))
+    return winner
+
+
+@plain.handler()
+async def nap_then(ctx: Any, ms_and_code: list[int]) -> str:
+    """Fails after its nap, unless the code is 200."""
+    ms, code = ms_and_code
+    await ctx.sleep(timedelta(milliseconds=ms))
+    if code != 200:
+        raise sdk.TerminalError("no", status_code=code)
+    return f"slept {ms}"
+
+
+if hasattr(sdk, "all_settled"):  # the official SDK has no combinators that look at success
+
+    @plain.handler()
+    async def first_to_succeed(ctx: Any, naps: list[list[int]]) -> str:
+        return await sdk.first_succeeded(*[ctx.service_call(nap_then, arg=nap) for nap in naps])
+
+    @plain.handler()
+    async def all_or_first_to_fail(ctx: Any, naps: list[list[int]]) -> list[str]:
+        try:
+            return list(await sdk.all_succeeded(*[ctx.service_call(nap_then, arg=nap) for nap in naps]))
+        except sdk.TerminalError as error:
+            return [f"{error.status_code}"]
+
+    @plain.handler()
+    async def all_outcomes(ctx: Any, naps: list[list[int]]) -> list[str]:
+        outcomes = await sdk.all_settled(*[ctx.service_call(nap_then, arg=nap) for nap in naps])
+        return [o.value if isinstance(o, sdk.Succeeded) else f"{o.error.status_code}" for o in outcomes]
+
+
 # ---- sends ----
 
 
 @plain.handler()
 async def sends(ctx: Any, name: str) -> str:
     handle = ctx.object_send(add, key=name, arg=5, headers={"x-test-by": "sends"})
+    return await handle.invocation_id()
+
+
+@plain.handler()
+async def sends_by_name(ctx: Any, name: str) -> str:
+    handle = ctx.generic_send("Ledger", "add", b"6", key=name, send_delay=timedelta(milliseconds=10))
     return await handle.invocation_id()
 
 
@@ -203,6 +305,29 @@ async def cancels(ctx: Any) -> str:
         return await ctx.attach_invocation(invocation_id, type_hint=str)
     except sdk.TerminalError as error:
         return f"{error.status_code}"
+
+
+@plain.handler()
+async def cancels_its_call(ctx: Any) -> str:
+    call = ctx.service_call(nap, arg=600_000)
+    await call.cancel_invocation()
+    try:
+        return await call
+    except sdk.TerminalError as error:
+        return f"{error.status_code}"
+
+
+@plain.handler()
+async def makes_good(ctx: Any, name: str) -> str:
+    """Goes on after a cancel: steps, sleeps and calls are as before."""
+    ctx.object_send(put, key=name, arg="started")
+    try:
+        await ctx.sleep(timedelta(minutes=10))
+    except sdk.TerminalError as error:
+        undone = await ctx.run_typed("undo", lambda: "undone")
+        await ctx.sleep(timedelta(milliseconds=10))
+        return await ctx.service_call(echo, arg=f"{undone} after {error.status_code}")
+    return "was not cancelled"
 
 
 @plain.handler()
@@ -308,6 +433,28 @@ async def holds(ctx: Any, ms: int) -> str:
     return f"held {ms}"
 
 
+@ledger.handler()
+async def adds_and_fails_once(ctx: Any, name: str) -> int:
+    """Its first attempt fails after it has set the state."""
+    total = (await ctx.get("total", type_hint=int) or 0) + 1
+    ctx.set("total", total)
+    await ctx.run_typed("the set is recorded", lambda: None)
+    tried[name] += 1
+    if tried[name] == 1:
+        raise ValueError("the first attempt fails")
+    return total
+
+
+@ledger.handler()
+async def keeps(ctx: Any, text: str) -> None:
+    ctx.set("text", text)
+
+
+@ledger.handler(kind="shared")
+async def size_of_kept(ctx: Any) -> int:
+    return len(await ctx.get("text", type_hint=str))
+
+
 async def _tour_of_state(ctx: Any) -> list[Any]:
     seen: list[Any] = [await ctx.get("a", type_hint=str), sorted(await ctx.state_keys())]
     ctx.set("a", "1")
@@ -380,4 +527,3 @@ async def state_of(ctx: Any) -> list[str | None]:
 
 
 services = [plain, ledger, lazy_ledger, mailbox, approval]
-app = sdk.app(services)

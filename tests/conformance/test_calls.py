@@ -1,4 +1,4 @@
-"""Handlers call handlers, wait, and combine what they wait for."""
+"""Handlers call handlers of any kind, by reference and by name, and sleep."""
 
 import time
 
@@ -22,19 +22,5 @@ def test_a_sleep_lasts(ingress: Ingress) -> None:
     assert time.monotonic() - begun >= 0.3
 
 
-def test_gathered_calls_run_together(ingress: Ingress) -> None:
-    begun = time.monotonic()
-    assert ingress.call("Plain/gathers", [1000] * 10) == ["slept 1000"] * 10
-    assert time.monotonic() - begun < 5
-
-
-def test_select_takes_what_completes_first(ingress: Ingress) -> None:
-    assert ingress.call("Plain/selects") == ["quick", "slept 20"]
-
-
-def test_wait_completed_tells_what_is_done_from_what_is_not(ingress: Ingress) -> None:
-    assert ingress.call("Plain/waits_for_some") == [1, 1]
-
-
-def test_results_come_in_the_order_of_completion(ingress: Ingress) -> None:
-    assert ingress.call("Plain/as_they_complete", [1200, 600, 10]) == ["slept 10", "slept 600", "slept 1200"]
+def test_a_handler_runs_a_workflow_and_calls_it(ingress: Ingress, name: str) -> None:
+    assert ingress.call("Plain/calls_workflow", name) == ["noted", "too late: 409"]

@@ -15,8 +15,7 @@ def impatient(tmp_path: Path) -> Iterator[Ingress]:
     """The official SDK behind hypercorn with its default limit: it breaks a connection off at its 1,001st stream."""
     with our_engine(tmp_path) as engine, official_endpoint(tmp_path, keep_alive_requests_max=1000) as url:
         register(engine, url)
-        client = Ingress(engine)
-        with client.http:
+        with Ingress(engine) as client:
             yield client
 
 

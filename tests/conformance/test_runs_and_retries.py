@@ -1,6 +1,9 @@
 """Runs are recorded, and made again by their own policy; failed attempts are made again by the engine's."""
 
+import time
+
 from tests.conformance.conftest import Ingress
+from tests.conformance.waiting import eventually
 
 
 def test_runs_give_their_results_in_order(ingress: Ingress) -> None:
@@ -32,3 +35,31 @@ def test_random_values_differ_between_invocations(ingress: Ingress) -> None:
     first, second = (ingress.call("Plain/random_values") for _ in range(2))
     assert first[0] != second[0]
     assert first[1] != second[1]
+
+
+def test_runs_go_on_together(ingress: Ingress) -> None:
+    begun = time.monotonic()
+    assert ingress.call("Plain/steps_together", 6) == [n * n for n in range(6)]
+    assert time.monotonic() - begun < 2.5
+
+
+def test_a_run_may_give_megabytes(ingress: Ingress) -> None:
+    assert ingress.call("Plain/big_step", 4_000_000) == 4_000_000
+
+
+def test_an_attempt_may_name_the_time_of_the_next(ingress: Ingress, name: str) -> None:
+    assert 400 <= ingress.call("Plain/fails_until_later", name) < 4000
+
+
+def test_an_invocation_is_killed_after_its_last_attempt(ingress: Ingress, name: str) -> None:
+    answer = ingress.post("Doomed/fails_each_time", name)
+    assert answer.status_code == 500
+    assert "there is no hope" in answer.json()["message"]
+    assert ingress.call("Doomed/attempts", name) == 3
+
+
+def test_an_invocation_is_paused_after_its_last_attempt_and_resumed(ingress: Ingress, name: str) -> None:
+    invocation_id = ingress.send("Stubborn/succeeds_at_last/send", name)
+    eventually(lambda: ingress.status(invocation_id) == "paused" or None, "the pause")
+    ingress.resume(invocation_id)
+    assert ingress.attach(invocation_id).json() == 4

@@ -1,4 +1,4 @@
-"""One-way calls from handlers and from outside: now, later, and once for each idempotency key."""
+"""One-way calls from handlers and from outside: now and later."""
 
 import time
 
@@ -45,20 +45,5 @@ def test_a_handler_attaches_to_what_it_sent(ingress: Ingress) -> None:
     assert ingress.call("Plain/attaches", 50) == "slept 50"
 
 
-def test_an_idempotency_key_is_done_once(ingress: Ingress, name: str) -> None:
-    first = ingress.post(f"Ledger/{name}/add", 4, idempotency_key=name)
-    second = ingress.post(f"Ledger/{name}/add", 4, idempotency_key=name)
-    assert first.json() == second.json() == 4
-    assert first.headers["x-restate-id"] == second.headers["x-restate-id"]
-    assert total(ingress, name) == 4
-
-
-def test_an_idempotency_key_joins_what_still_runs(ingress: Ingress, name: str) -> None:
-    invocation_id = ingress.send("Plain/nap/send", 500, idempotency_key=name)
-    answer = ingress.post("Plain/nap", 500, idempotency_key=name)
-    assert answer.json() == "slept 500"
-    assert answer.headers["x-restate-id"] == invocation_id
-
-
-def test_an_idempotency_key_of_a_handlers_call_is_done_once(ingress: Ingress, name: str) -> None:
-    assert ingress.call("Plain/calls_with_idempotency_key", name) == [1, 1]
+def test_a_send_by_name_reaches_its_object(ingress: Ingress, name: str) -> None:
+    assert ingress.attach(ingress.call("Plain/sends_by_name", name)).json() == 6

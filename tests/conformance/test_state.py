@@ -37,3 +37,13 @@ def test_shared_handlers_run_beside_the_writer(ingress: Ingress, name: str) -> N
     for _ in range(50):
         ingress.send(f"Ledger/{name}/add_slowly/send", 1)
     assert ingress.call(f"Ledger/{name}/total") < 51
+
+
+def test_what_a_failed_attempt_has_set_is_not_set_twice(ingress: Ingress, name: str) -> None:
+    assert ingress.call(f"Ledger/{name}/adds_and_fails_once", name) == 1
+    assert ingress.call(f"Ledger/{name}/total") == 1
+
+
+def test_state_may_be_megabytes(ingress: Ingress, name: str) -> None:
+    ingress.call(f"Ledger/{name}/keeps", "x" * 4_000_000)
+    assert ingress.call(f"Ledger/{name}/size_of_kept") == 4_000_000

@@ -42,3 +42,22 @@ def test_an_unknown_handler_is_not_found(ingress: Ingress) -> None:
     # Whoever answers without reading the body may close the connection.
     for path in ("Plain/no_such_handler", "NoSuchService/echo"):
         assert ingress.post(path, "x", connection="close").status_code == 404
+
+
+def test_bytes_come_back_as_they_were(ingress: Ingress) -> None:
+    data = bytes(range(256)) * 100
+    answer = ingress.http.post("/Plain/echo_bytes", content=data, headers={"content-type": "application/octet-stream"})
+    assert (answer.status_code, answer.content) == (200, data)
+
+
+def test_headers_reach_the_callee(ingress: Ingress) -> None:
+    assert ingress.call("Plain/headers_of_callee") == {"x-test-by": "a handler"}
+
+
+def test_a_handler_knows_its_invocation(ingress: Ingress) -> None:
+    answer = ingress.post("Plain/own_id")
+    assert answer.json() == answer.headers["x-restate-id"]
+
+
+def test_a_failures_metadata_reaches_the_caller(ingress: Ingress) -> None:
+    assert ingress.call("Doomed/metadata_of_failure") == {"field": "amount"}

@@ -52,8 +52,7 @@ def ours(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[En
 
 @pytest.fixture(scope="session")
 def ingress(engine: EngineAddress) -> Iterator[Ingress]:
-    client = Ingress(engine)
-    with client.http:
+    with Ingress(engine) as client:
         yield client
 
 

@@ -40,7 +40,7 @@ def serve(
                 [
                     ("endpoint", url),
                     ("register", f"perdure deployments register {url}"),
-                    *(("only for", key) for key in endpoint.identity_keys),
+                    *(("trusts", key) for key in endpoint.identity_keys),
                     ("services", ", ".join(service.name for service in endpoint.services)),
                 ],
             )

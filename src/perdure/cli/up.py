@@ -49,7 +49,7 @@ def up(
                         ("ingress", engine.ingress_url or ""),
                         ("admin", engine.admin_url or ""),
                         ("store", str(data_dir / "perdure.db")),
-                        *([("signs as", engine.identity_key)] if engine.identity_key else []),
+                        *([("identity", engine.identity_key)] if engine.identity_key else []),
                         ("services", ", ".join(service.name for service in endpoint.services) or "none here"),
                     ],
                 )

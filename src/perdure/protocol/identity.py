@@ -147,7 +147,8 @@ class Verifier:
         scheme, token = headers.get(SCHEME_HEADER), headers.get(TOKEN_HEADER)
         if scheme is None or scheme == "unsigned":
             raise Unauthenticated(
-                "the request is not signed, and this service takes only what an engine that it knows has signed"
+                "the request is not signed, and this service takes only what an engine that it knows has signed "
+                "(request identity)"
             )
         if scheme != _SCHEME:
             raise Unauthenticated(f"{SCHEME_HEADER} is {_shown(scheme)}; {_SCHEME!r} is all that is known here")

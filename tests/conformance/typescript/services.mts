@@ -1,20 +1,15 @@
-// The services of services.py on the official TypeScript SDK: name for name, behaviour for behaviour.
-//
-// Node runs this file as it is, without its types; `PORT` says where. `HTTP_VERSION=1.1` serves request and response
-// in place of both directions at once.
-
-import * as http from "node:http";
-import * as http2 from "node:http2";
+// The services of services.py on the official SDK: name for name, behaviour for behaviour.
 
 import {
   type Context,
-  endpoint,
   handlers,
   object,
   type ObjectContext,
   type ObjectSharedContext,
   RestatePromise,
+  RetryableError,
   rpc,
+  serde,
   service,
   TerminalError,
   workflow,
@@ -22,26 +17,9 @@ import {
   type WorkflowSharedContext,
 } from "@restatedev/restate-sdk";
 
+import { begin, codeOf, told, tried } from "./telling.mts";
+
 const MINUTE = 60_000;
-
-/** How often something was begun in this process, by what the caller named it. */
-const tried = new Map<string, number>();
-
-function begin(name: string): number {
-  const times = (tried.get(name) ?? 0) + 1;
-  tried.set(name, times);
-  return times;
-}
-
-/** What `action` gives, or its terminal error in the words of the tests. */
-async function told(action: () => Promise<string>): Promise<string> {
-  try {
-    return await action();
-  } catch (error) {
-    if (error instanceof TerminalError) return `${error.code} ${error.message}`;
-    throw error;
-  }
-}
 
 // ---- values ----
 
@@ -59,12 +37,33 @@ async function fails(_: Context, code: number): Promise<void> {
   throw new TerminalError("no, and that is final", { errorCode: code });
 }
 
+const echo_bytes = handlers.handler(
+  { accept: "application/octet-stream", input: serde.binary, output: serde.binary },
+  async (_: Context, data: Uint8Array): Promise<Uint8Array> => data,
+);
+
+async function own_id(ctx: Context): Promise<string> {
+  return ctx.request().id;
+}
+
 // ---- runs and retries ----
 
 async function steps(ctx: Context, count: number): Promise<number[]> {
   const squares: number[] = [];
   for (let n = 0; n < count; n++) squares.push(await ctx.run(`step ${n}`, () => n * n));
   return squares;
+}
+
+async function steps_together(ctx: Context, count: number): Promise<number[]> {
+  const squared = async (n: number): Promise<number> => {
+    await new Promise((done) => setTimeout(done, 500));
+    return n * n;
+  };
+  return RestatePromise.all(Array.from({ length: count }, (_, n) => ctx.run(`step ${n}`, () => squared(n))));
+}
+
+async function big_step(ctx: Context, size: number): Promise<number> {
+  return (await ctx.run("big", () => "x".repeat(size))).length;
 }
 
 async function step_fails_for_good(ctx: Context, text: string): Promise<string> {
@@ -91,8 +90,8 @@ async function step_gives_up(ctx: Context, name: string): Promise<string> {
   try {
     await ctx.run("broken", broken, { maxRetryAttempts: 2, initialRetryInterval: 50 });
   } catch (error) {
-    if (error instanceof TerminalError) return `gave up after ${tried.get(name)}`;
-    throw error;
+    if (!(error instanceof TerminalError)) throw error;
+    return `gave up after ${tried.get(name)}`;
   }
   return "did not give up";
 }
@@ -101,6 +100,15 @@ async function handler_fails_once(ctx: Context, name: string): Promise<number> {
   const done = await ctx.run("count", () => begin(`${name} step`));
   if (begin(name) < 2) throw new Error("the first attempt fails");
   return done;
+}
+
+/** Names the time of its next attempt; gives the milliseconds that went by until then. */
+async function fails_until_later(_: Context, name: string): Promise<number> {
+  if (begin(name) === 1) {
+    tried.set(`${name} at`, performance.now());
+    throw new RetryableError("not now", { retryAfter: 400 });
+  }
+  return Math.floor(performance.now() - tried.get(`${name} at`)!);
 }
 
 /** Has done one step each time that it fails, so that it is tried again, and again. */
@@ -136,6 +144,17 @@ async function calls(ctx: Context, text: string): Promise<string[]> {
   return [typed, new TextDecoder().decode(generic)];
 }
 
+async function headers_of_callee(ctx: Context): Promise<Record<string, string>> {
+  return ctx.serviceClient(plain).headers(rpc.opts({ headers: { "x-test-by": "a handler" } }));
+}
+
+async function calls_workflow(ctx: Context, name: string): Promise<string[]> {
+  ctx.workflowSendClient(approval, name).run("claim");
+  const noted = await ctx.workflowClient(approval, name).decide("yes");
+  const late = await ctx.workflowClient(approval, name).decide("no");
+  return [noted, late];
+}
+
 async function calls_what_fails(ctx: Context, code: number): Promise<string> {
   return told(async () => {
     await ctx.serviceClient(plain).fails(code);
@@ -166,10 +185,46 @@ async function as_they_complete(ctx: Context, naps_ms: number[]): Promise<string
   return completed;
 }
 
+async function times_out(ctx: Context): Promise<string> {
+  const { promise } = ctx.awakeable<string>();
+  return RestatePromise.race([promise.map(() => "answer"), ctx.sleep(50).map(() => "timeout")]);
+}
+
+type Nap = [ms: number, code: number];
+
+/** Fails after its nap, unless the code is 200. */
+async function nap_then(ctx: Context, [ms, code]: Nap): Promise<string> {
+  await ctx.sleep(ms);
+  if (code !== 200) throw new TerminalError("no", { errorCode: code });
+  return `slept ${ms}`;
+}
+
+async function first_to_succeed(ctx: Context, naps: Nap[]): Promise<string> {
+  return RestatePromise.any(naps.map((nap) => ctx.serviceClient(plain).nap_then(nap)));
+}
+
+async function all_or_first_to_fail(ctx: Context, naps: Nap[]): Promise<string[]> {
+  try {
+    return await RestatePromise.all(naps.map((nap) => ctx.serviceClient(plain).nap_then(nap)));
+  } catch (error) {
+    return [`${codeOf(error)}`];
+  }
+}
+
+async function all_outcomes(ctx: Context, naps: Nap[]): Promise<string[]> {
+  const outcomes = await RestatePromise.allSettled(naps.map((nap) => ctx.serviceClient(plain).nap_then(nap)));
+  return outcomes.map((outcome) => (outcome.status === "fulfilled" ? outcome.value : `${codeOf(outcome.reason)}`));
+}
+
 // ---- sends ----
 
 async function sends(ctx: Context, name: string): Promise<string> {
   return ctx.objectSendClient(ledger, name).add(5, rpc.sendOpts({ headers: { "x-test-by": "sends" } })).invocationId;
+}
+
+async function sends_by_name(ctx: Context, name: string): Promise<string> {
+  const parameter = new TextEncoder().encode("6");
+  return ctx.genericSend({ service: "Ledger", method: "add", key: name, parameter, delay: 10 }).invocationId;
 }
 
 async function sends_later(ctx: Context, name: string): Promise<string> {
@@ -196,9 +251,32 @@ async function cancels(ctx: Context): Promise<string> {
   try {
     return await ctx.attach<string>(id);
   } catch (error) {
-    if (error instanceof TerminalError) return `${error.code}`;
-    throw error;
+    return `${codeOf(error)}`;
   }
+}
+
+async function cancels_its_call(ctx: Context): Promise<string> {
+  const call = ctx.serviceClient(plain).nap(10 * MINUTE);
+  ctx.cancel(await call.invocationId);
+  try {
+    return await call;
+  } catch (error) {
+    return `${codeOf(error)}`;
+  }
+}
+
+/** Goes on after a cancel: steps, sleeps and calls are as before. */
+async function makes_good(ctx: Context, name: string): Promise<string> {
+  ctx.objectSendClient(mailbox, name).put("started");
+  try {
+    await ctx.sleep(10 * MINUTE);
+  } catch (error) {
+    const code = codeOf(error);
+    const undone = await ctx.run("undo", () => "undone");
+    await ctx.sleep(10);
+    return ctx.serviceClient(plain).echo(`${undone} after ${code}`);
+  }
+  return "was not cancelled";
 }
 
 /** Calls a handler that waits for ever; a cancel from outside reaches that one first. */
@@ -207,8 +285,7 @@ async function tells_when_cancelled(ctx: Context, name: string): Promise<string>
   try {
     return await ctx.serviceClient(plain).waits_until_cancelled(name);
   } catch (error) {
-    if (error instanceof TerminalError) return `caller ${error.code}`;
-    throw error;
+    return `caller ${codeOf(error)}`;
   }
 }
 
@@ -216,7 +293,7 @@ async function waits_until_cancelled(ctx: Context, name: string): Promise<string
   try {
     await ctx.sleep(10 * MINUTE);
   } catch (error) {
-    if (error instanceof TerminalError) ctx.objectSendClient(mailbox, `${name} child`).put(`child ${error.code}`);
+    ctx.objectSendClient(mailbox, `${name} child`).put(`child ${codeOf(error)}`);
     throw error;
   }
   return "was not cancelled";
@@ -280,6 +357,23 @@ async function holds(ctx: ObjectContext, ms: number): Promise<string> {
   return `held ${ms}`;
 }
 
+/** Its first attempt fails after it has set the state. */
+async function adds_and_fails_once(ctx: ObjectContext, name: string): Promise<number> {
+  const total = ((await ctx.get<number>("total")) ?? 0) + 1;
+  ctx.set("total", total);
+  await ctx.run("the set is recorded", () => {});
+  if (begin(name) === 1) throw new Error("the first attempt fails");
+  return total;
+}
+
+async function keeps(ctx: ObjectContext, text: string): Promise<void> {
+  ctx.set("text", text);
+}
+
+async function size_of_kept(ctx: ObjectSharedContext): Promise<number> {
+  return (await ctx.get<string>("text"))!.length;
+}
+
 async function tour(ctx: ObjectContext): Promise<unknown[]> {
   const keys = async () => (await ctx.stateKeys()).sort();
   const seen: unknown[] = [await ctx.get<string>("a"), await keys()];
@@ -316,8 +410,7 @@ async function decide(ctx: WorkflowSharedContext, decision: string): Promise<str
     if (decision === "refuse") await promise.reject("refused");
     else await promise.resolve(decision);
   } catch (error) {
-    if (error instanceof TerminalError) return `too late: ${error.code}`;
-    throw error;
+    return `too late: ${codeOf(error)}`;
   }
   return "noted";
 }
@@ -326,27 +419,39 @@ async function state_of(ctx: WorkflowSharedContext): Promise<(string | null)[]> 
   return [await ctx.get<string>("claim"), (await ctx.promise<string>("decision").peek()) ?? null];
 }
 
-// ---- the endpoint ----
+// ---- the services ----
 
 const { shared } = handlers.object;
 
-const plain = service({
+export const plain = service({
   name: "Plain",
   handlers: {
-    echo, nothing, headers, fails,
-    steps, step_fails_for_good, step_fails_twice, step_gives_up, handler_fails_once, never_succeeds, random_values,
-    nap, calls, calls_what_fails, gathers, selects, as_they_complete,
-    sends, sends_later, calls_with_idempotency_key, attaches,
-    cancels, tells_when_cancelled, waits_until_cancelled,
+    echo, nothing, headers, fails, echo_bytes, own_id,
+    steps, steps_together, big_step, step_fails_for_good, step_fails_twice, step_gives_up,
+    handler_fails_once, fails_until_later, never_succeeds, random_values,
+    nap, calls, headers_of_callee, calls_workflow, calls_what_fails,
+    gathers, selects, as_they_complete, times_out, nap_then, first_to_succeed, all_or_first_to_fail, all_outcomes,
+    sends, sends_by_name, sends_later, calls_with_idempotency_key, attaches,
+    cancels, cancels_its_call, makes_good, tells_when_cancelled, waits_until_cancelled,
     waits_for_awakeable, awakeable_by_handler, completes_awakeable, signalled, waits_for_signal,
   },
 });
-const ledger = object({ name: "Ledger", handlers: { add, total: shared(total), add_slowly, holds, tour } });
-const lazy_ledger = object({ name: "LazyLedger", handlers: { tour, add }, options: { enableLazyState: true } });
-const mailbox = object({ name: "Mailbox", handlers: { put, peek: shared(peek) } });
+
+const ledger = object({
+  name: "Ledger",
+  handlers: {
+    add, total: shared(total), add_slowly, holds, tour, adds_and_fails_once, keeps, size_of_kept: shared(size_of_kept),
+  },
+});
+
+const lazy_ledger = object({
+  name: "LazyLedger",
+  handlers: { tour, add },
+  options: { enableLazyState: true },
+});
+
+export const mailbox = object({ name: "Mailbox", handlers: { put, peek: shared(peek) } });
+
 const approval = workflow({ name: "Approval", handlers: { run, decide, state_of } });
 
-const app = endpoint().bind(plain).bind(ledger).bind(lazy_ledger).bind(mailbox).bind(approval);
-const server =
-  process.env.HTTP_VERSION === "1.1" ? http.createServer(app.http1Handler()) : http2.createServer(app.http2Handler());
-server.listen(Number(process.env.PORT), "127.0.0.1");
+export const services = [plain, ledger, lazy_ledger, mailbox, approval];
