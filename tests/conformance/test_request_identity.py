@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -216,23 +216,35 @@ def test_ours_says_why(key: SigningKey, tmp_path: Path, path: str) -> None:
         assert reason in said[name], name
 
 
-@pytest.mark.parametrize("kind", ENDPOINTS)
-def test_whoever_registers_is_told_what_to_do(kind: str, key: SigningKey, key_file: Path, tmp_path: Path) -> None:
-    stranger_file = tmp_path / "stranger.pem"
-    stranger = write_new_key(stranger_file)
-    folders = [tmp_path / name for name in ("endpoint", "plain", "strange")]
-    for folder in folders:
-        folder.mkdir()
-    with ExitStack() as stack:
-        url = stack.enter_context(ENDPOINTS[kind](folders[0], [key.identity_key]))
-        unsigned = registration(stack.enter_context(our_engine(folders[1])), url)
-        foreign = registration(stack.enter_context(signing_engine(folders[2], stranger_file)), url)
-    assert (unsigned.status_code, foreign.status_code) == (400, 400)
-    assert f"{url}/discover answered 401" in unsigned.json()["message"]
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EngineAddress, EngineAddress, str]]:
+    """An engine without a key, and one with a key that nobody knows, which is the third."""
+    folder = tmp_path_factory.mktemp("strange")
+    strange = write_new_key(folder / "key.pem").identity_key
+    with our_engine(tmp_path_factory.mktemp("plain")) as plain, signing_engine(folder, folder / "key.pem") as foreign:
+        yield plain, foreign, strange
+
+
+def test_whoever_registers_is_told_what_to_do(
+    endpoint: str, strangers: tuple[EngineAddress, EngineAddress, str], request: pytest.FixtureRequest
+) -> None:
+    plain, foreign, strange = strangers
+    unsigned, unknown = (registration(engine, endpoint) for engine in (plain, foreign))
+    assert (unsigned.status_code, unknown.status_code) == (400, 400)
+    assert f"{endpoint}/discover answered 401" in unsigned.json()["message"]
     assert "start this engine with `--request-identity-key`" in unsigned.json()["message"]
-    assert f"This engine signs as {stranger.identity_key}: is that one of" in foreign.json()["message"]
-    if kind in OURS:
+    assert f"This engine signs as {strange}: is that one of" in unknown.json()["message"]
+    if request.node.callspec.params["endpoint"] in OURS:  # the official ones refuse without a word
         assert "the request is not signed" in unsigned.json()["message"]
+        assert "not signed by an engine that this service knows" in unknown.json()["message"]
+
+
+def test_the_real_server_passes_our_reason_on(key: SigningKey, tmp_path: Path) -> None:
+    with served_by_us(tmp_path, [key.identity_key]) as url, reference_engine(tmp_path) as engine:
+        answer = registration(engine, url)
+    assert answer.status_code >= 400
+    assert "401" in answer.json()["message"]
+    assert "the request is not signed" in answer.json()["message"]
 
 
 # ---- a key that changes under running work ----
