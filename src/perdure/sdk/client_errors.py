@@ -14,7 +14,7 @@ ERROR_SOURCE_HEADER: Final = "x-restate-error-source"
 INVOCATION_ID_HEADER: Final = "x-restate-id"
 FROM_INGRESS: Final = "ingress"
 FROM_INVOCATION: Final = "invocation"
-_SHOWN_BYTES: Final = 80
+_SHOWN_CHARS: Final = 80
 
 
 class HttpError(PerdureError):
@@ -62,13 +62,13 @@ def http_error(answer: pyqwest.FullResponse) -> HttpError:
     try:
         body = msgspec.json.decode(answer.content, type=_Body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        body = _Body(answer.text())
+        body = _Body(_text(answer))
     source = answer.headers.get(ERROR_SOURCE_HEADER) or body.source
     kind = InvocationFailed if source == FROM_INVOCATION else HttpError
     return kind(
         answer.status,
         body.message,
-        answer.text(),
+        _text(answer),
         metadata=body.metadata,
         source=source,
         invocation_id=answer.headers.get(INVOCATION_ID_HEADER),
@@ -78,10 +78,15 @@ def http_error(answer: pyqwest.FullResponse) -> HttpError:
 
 def unreadable(answer: pyqwest.FullResponse, error: Exception) -> HttpError:
     """The error that an answer is which should be a result, and is none."""
-    begins = answer.content[:_SHOWN_BYTES].decode(errors="replace")
+    begins = _text(answer)[:_SHOWN_CHARS]
     return HttpError(
         answer.status,
         f"the answer is not what was asked for ({error}); it begins with {begins!r}",
-        answer.text(),
+        _text(answer),
         invocation_id=answer.headers.get(INVOCATION_ID_HEADER),
     )
+
+
+def _text(answer: pyqwest.FullResponse) -> str:
+    """The body for a person to read, whatever the answer says of its encoding, which may be none that there is."""
+    return answer.content.decode(errors="replace")

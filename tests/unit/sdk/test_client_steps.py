@@ -265,6 +265,13 @@ def test_an_answer_that_is_none_of_the_ingress_is_an_http_error(exchange: Exchan
     assert error.body == "<html>log in, please</html>"
 
 
+@pytest.mark.parametrize("status", [200, 500])
+def test_an_answer_in_no_known_encoding_is_told_all_the_same(status: int) -> None:
+    error, _, _ = course(UNKEYED, [answer(status, b"nobody \xff knows", content_type="text/plain; charset=nonsense")])
+    assert isinstance(error, HttpError)
+    assert error.body == "nobody \ufffd knows"
+
+
 def test_a_result_of_another_type_says_which_invocation_has_it() -> None:
     error, _, _ = course(KEYED, [answer(200, b"7", x_restate_id="inv_1")])
     assert isinstance(error, HttpError)
