@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import force_setattr
 
 from perdure.errors import DeploymentRejected
 from perdure.protocol.versions import VERSION_MAX, VERSION_MIN, negotiate
+from perdure.times import DELAY_MS_MAX
 
 MANIFEST_VERSION_MIN = 1
 MANIFEST_VERSION_MAX = 4
@@ -20,6 +22,24 @@ ProtocolMode = Literal["BIDI_STREAM", "REQUEST_RESPONSE"]
 ServiceType = Literal["SERVICE", "VIRTUAL_OBJECT", "WORKFLOW"]
 HandlerType = Literal["WORKFLOW", "EXCLUSIVE", "SHARED"]
 Milliseconds = Annotated[int, Meta(ge=0)]
+"""At most `DELAY_MS_MAX`, and as that if it is more: `for ever` reaches us as the largest number that an SDK has."""
+
+_TRIES_MAX = 2**53
+_MOST = {
+    **dict.fromkeys(
+        (
+            "inactivity_timeout",
+            "abort_timeout",
+            "journal_retention",
+            "idempotency_retention",
+            "workflow_completion_retention",
+            "retry_policy_initial_interval",
+            "retry_policy_max_interval",
+        ),
+        DELAY_MS_MAX,
+    ),
+    "retry_policy_max_attempts": _TRIES_MAX,
+}
 
 _NAME = r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9._-]*"
 _HANDLER_NAME = r"([a-zA-Z]|_[a-zA-Z0-9])[a-zA-Z0-9_]*"
@@ -54,6 +74,11 @@ class Options(_Camel, frozen=True, kw_only=True):
     retry_policy_max_attempts: Annotated[int, Meta(ge=1)] | None = None
     retry_policy_exponentiation_factor: Annotated[float, Meta(gt=0)] | None = None
     retry_policy_on_max_attempts: Literal["PAUSE", "KILL"] | None = None
+
+    def __post_init__(self) -> None:
+        for name, most in _MOST.items():
+            if (getattr(self, name, None) or 0) > most:
+                force_setattr(self, name, most)
 
 
 class HandlerManifest(Options, frozen=True, kw_only=True):

@@ -33,6 +33,17 @@ def test_of_a_batch_that_fails_nothing_is_written_and_the_next_is(tmp_path: Path
     database.close()
 
 
+@pytest.mark.parametrize("value", [2**63, "\ud800", object()])
+def test_a_value_that_no_column_can_hold_fails_like_any_other(tmp_path: Path, value: object) -> None:
+    database = Database(tmp_path)
+    writer = Writer(database.writing)
+    with pytest.raises(StoreError, match="cannot be written"):
+        writer.commit(Sealed((("timer", [(1, 1, 1)]), ("timer", [(value, 2, 1)]))))
+    assert Reader(database.reading).timers_after((-1, 0, 0), 10) == []
+    writer.commit(Sealed((("timer", [(2, 2, 2)]),)))
+    database.close()
+
+
 def test_a_second_engine_is_told_that_the_store_is_held(tmp_path: Path) -> None:
     first = Database(tmp_path)
     with pytest.raises(StoreLocked, match=str(tmp_path)):

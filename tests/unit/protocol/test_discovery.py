@@ -20,6 +20,7 @@ from perdure.protocol.discovery import (
     decode_manifest,
     encode_manifest,
 )
+from perdure.times import DELAY_MS_MAX
 
 MINIMAL: dict[str, Any] = {
     "protocolMode": "BIDI_STREAM",
@@ -32,7 +33,7 @@ V4 = content_type(4)
 names = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,8}", fullmatch=True).filter(
     lambda name: name.lower() not in ("restate", "openapi")
 )
-milliseconds = st.integers(0, 2**53)
+milliseconds = st.integers(0, DELAY_MS_MAX)
 payloads = st.builds(
     Payload,
     content_type=st.none() | st.sampled_from(["application/json", "*/*"]),
@@ -292,3 +293,15 @@ def test_options_that_make_no_sense_are_refused_with_their_place(option: str) ->
     )
     with pytest.raises(DeploymentRejected, match=option.split('"')[1]):
         decode_manifest(content_type(4), body.encode())
+
+
+@pytest.mark.parametrize("for_ever", [DELAY_MS_MAX + 1, 2**63 - 1, 2**64 - 1, 10**30])
+def test_for_ever_is_as_long_as_anything_can_be(for_ever: int) -> None:
+    """Other SDKs write an endless duration as the largest number that they have."""
+    said = dict.fromkeys(("journalRetention", "abortTimeout", "retryPolicyMaxInterval"), for_ever)
+    handler = {"name": "h", "workflowCompletionRetention": for_ever, "retryPolicyMaxAttempts": for_ever}
+    service = {"name": "One", "ty": "SERVICE", "handlers": [handler], **said}
+    [read] = decode_manifest(V4, json.dumps(MINIMAL | {"services": [service]}).encode()).services
+    assert {read.journal_retention, read.abort_timeout, read.retry_policy_max_interval} == {DELAY_MS_MAX}
+    assert read.handlers[0].workflow_completion_retention == DELAY_MS_MAX
+    assert msgspec.json.encode(read)  # as the store keeps it

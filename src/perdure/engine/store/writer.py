@@ -13,6 +13,9 @@ from perdure.engine.store.database import Connection
 from perdure.engine.store.statements import ROWS_MAX, STATEMENTS, Statement
 from perdure.errors import StoreError
 
+_UNBOUND = (OverflowError, TypeError, ValueError)
+"""What binding raises for a value that no column can hold, such as an integer of more than 64 bits."""
+
 
 class Writer:
     """Owns the writing connection."""
@@ -37,7 +40,7 @@ class Writer:
                 if self._connection.in_transaction:
                     execute("rollback")
                 raise
-        except apsw.Error as error:
+        except (apsw.Error, *_UNBOUND) as error:
             raise StoreError(f"the store cannot be written: {error}") from error
 
     def _execute(self, statement: Statement, rows: list[Row]) -> None:
