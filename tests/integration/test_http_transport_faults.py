@@ -10,6 +10,7 @@ from h2.errors import ErrorCodes
 
 from perdure.errors import RemoteProtocolError, TransportError
 from perdure.protocol.messages import MessageType
+from perdure.times import DELAY_MS_MAX
 from perdure.transport.http import HttpTransport
 from perdure.transport.http_errors import retry_after_ms
 from tests.integration.attempts import END, INPUT, OUTPUT, START, frames, open_attempt
@@ -171,6 +172,7 @@ def test_retry_after_is_read_in_both_its_forms() -> None:
     assert 25_000 < soon <= 30_000
     assert retry_after_ms(format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True)) == 0
     assert retry_after_ms("soon") is None
+    assert retry_after_ms("9" * 15) == retry_after_ms("9" * 5_000) == DELAY_MS_MAX
     assert retry_after_ms(None) is None
 
 

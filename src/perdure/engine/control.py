@@ -24,6 +24,7 @@ from perdure.engine.views import InvocationView, view_of
 from perdure.errors import UnknownInvocation, UsageError
 from perdure.protocol import ids
 from perdure.protocol.ids import InvocationId
+from perdure.times import bounded_ms
 
 Expected = TypeVar("Expected", Done, Accepted)
 
@@ -67,6 +68,7 @@ class Invocations:
         id = checked_id(invocation_id)
         if kill_after_ms is not None and kill_after_ms < 0:
             raise UsageError(f"kill after {kill_after_ms} ms: that is in the past")
+        kill_after_ms = None if kill_after_ms is None else bounded_ms(kill_after_ms)
         return await self._do(lambda request: CancelRequested(request, id, kill_after_ms), Done)
 
     async def kill(self, invocation_id: str) -> None:

@@ -40,6 +40,7 @@ from perdure.errors import EngineStopping, UsageError
 from perdure.protocol import ids
 from perdure.protocol.ids import FIRST_AWAKEABLE_SIGNAL
 from perdure.protocol.scopes import check_scope
+from perdure.times import bounded_ms
 from perdure.transport.connection import Transport
 from perdure.transport.http import Signer
 
@@ -189,7 +190,7 @@ class Engine:
         delay_ms: int | None = None,
     ) -> Accepted:
         """Have a handler run, now or after a delay; returns once that is certain. Raises like `call`."""
-        execute_at_ms = 0 if delay_ms is None else self._clock() + max(delay_ms, 0)
+        execute_at_ms = 0 if delay_ms is None else self._clock() + bounded_ms(delay_ms)
         accepted = await self._submit(target, body, headers, idempotency_key, limit_key, execute_at_ms=execute_at_ms)
         assert isinstance(accepted, Accepted)
         return accepted

@@ -9,6 +9,7 @@ import pyqwest
 from msgspec import Struct
 
 from perdure.errors import ProtocolError, RemoteProtocolError, TransportError
+from perdure.times import DELAY_MS_MAX, bounded_ms
 
 BROKEN = (OSError, TimeoutError, pyqwest.ReadError, pyqwest.WriteError, pyqwest.RemoteProtocolError)
 """What the HTTP client raises where an exchange fails."""
@@ -100,13 +101,13 @@ def retry_after_ms(value: str | None) -> int | None:
     """The delay of a Retry-After header, given in seconds or as a date; None where it cannot be read."""
     if value is None:
         return None
-    if value.strip().isdecimal():
-        return int(value) * 1000
+    if (digits := value.strip()).isdecimal():
+        return bounded_ms(int(digits) * 1000) if len(digits) < 20 else DELAY_MS_MAX
     try:
         when = parsedate_to_datetime(value)
     except ValueError:
         return None
-    return max(0, int((when.astimezone(UTC) - datetime.now(UTC)).total_seconds() * 1000))
+    return bounded_ms(int((when.astimezone(UTC) - datetime.now(UTC)).total_seconds() * 1000))
 
 
 async def _beginning(response: pyqwest.Response) -> bytes:

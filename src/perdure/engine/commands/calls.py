@@ -11,6 +11,7 @@ from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
 from perdure.protocol.scopes import check_scope
+from perdure.times import DELAY_MS_MAX
 
 LOOP_DETECTED = 508
 
@@ -46,7 +47,8 @@ def on_one_way_call(ledger: Ledger, invocation: Invocation, envelope: Envelope) 
     """Begin the callee, now or at its time, and go on."""
     command = envelope.message
     assert isinstance(command, pb.OneWayCallCommandMessage)
-    _callee(ledger, invocation, envelope, command, min(command.invoke_time, 2**63 - 1))
+    execute_at_ms = min(command.invoke_time, ledger.now_ms + DELAY_MS_MAX)
+    _callee(ledger, invocation, envelope, command, execute_at_ms)
 
 
 def await_result(ledger: Ledger, callee: Invocation, waiter: Waiter) -> None:

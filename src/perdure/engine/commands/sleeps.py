@@ -4,6 +4,7 @@ from perdure.engine.invocation import Invocation
 from perdure.engine.ledger import Ledger
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope
+from perdure.times import bounded_ms
 
 
 def on_sleep(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
@@ -11,5 +12,5 @@ def on_sleep(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None
     command = envelope.message
     assert isinstance(command, pb.SleepCommandMessage)
     ledger.append(invocation, envelope)
-    due_ms = min(max(command.wake_up_time, ledger.now_ms), 2**63 - 1)  # SQLite's integers are signed
+    due_ms = ledger.now_ms + bounded_ms(command.wake_up_time - ledger.now_ms)
     ledger.set_timer((due_ms, invocation.number, command.result_completion_id))
