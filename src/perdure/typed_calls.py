@@ -46,6 +46,10 @@ class TypedCalls:
         """Asks the engine."""
         raise NotImplementedError
 
+    async def _tell(self, deed: Callable[[Core], Awaitable[object]]) -> None:
+        """Has the engine do what it does once, and refuses with `Conflict` when asked again."""
+        await self._ask(deed)
+
     async def call(self, handler: HandlerFunction[I, O], arg: I | None = None, **options: Unpack[CallOptions]) -> O:
         """Runs a handler durably, and waits for its result.
 
@@ -104,22 +108,22 @@ class TypedCalls:
     ) -> None:
         """Gives a workflow's durable promise its value, as JSON."""
         content = _JSON.serialize(value)
-        await self._ask(lambda engine: engine.complete_promise(workflow, key, name, content, scope=scope))
+        await self._tell(lambda engine: engine.complete_promise(workflow, key, name, content, scope=scope))
 
     async def reject_promise(
         self, workflow: str, key: str, name: str, reason: str, *, scope: str | None = None
     ) -> None:
         """Fails a workflow's durable promise."""
         failure = Failure(500, reason)
-        await self._ask(lambda engine: engine.complete_promise(workflow, key, name, failure, scope=scope))
+        await self._tell(lambda engine: engine.complete_promise(workflow, key, name, failure, scope=scope))
 
     async def cancel(self, invocation_id: str) -> None:
         """Asks an invocation to end: it sees a terminal error (409) at its next await."""
-        await self._ask(lambda engine: engine.invocations.cancel(invocation_id))
+        await self._tell(lambda engine: engine.invocations.cancel(invocation_id))
 
     async def kill(self, invocation_id: str) -> None:
         """Ends an invocation, and the calls that it awaits, at once, unasked."""
-        await self._ask(lambda engine: engine.invocations.kill(invocation_id))
+        await self._tell(lambda engine: engine.invocations.kill(invocation_id))
 
 
 def result_of(definition: HandlerDefinition, outcome: Outcome) -> Any:

@@ -138,7 +138,6 @@ class Harness(TypedCalls):
         return await self._watch.wait(invocation_id, waiting)
 
     async def _ask(self, question: Callable[[Core], Awaitable[T]]) -> T:
-        asked_before = False
         while True:
             engine = await self._running_engine()
             try:
@@ -146,11 +145,19 @@ class Harness(TypedCalls):
             except EngineStopping:
                 if self._restarting is None:
                     raise
-                asked_before = True
-            except Conflict:
-                if not asked_before:
-                    raise
-                return cast("T", None)  # it was done, and the engine crashed before it could say so
+
+    async def _tell(self, deed: Callable[[Core], Awaitable[object]]) -> None:
+        told: list[Core] = []
+
+        async def tell(engine: Core) -> None:
+            told.append(engine)
+            await deed(engine)
+
+        try:
+            await self._ask(tell)
+        except Conflict:
+            if len(told) == 1:
+                raise  # else it was done, and the engine crashed before it could say so
 
     async def _running_engine(self) -> Core:
         self._check_open()

@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 import perdure
-from perdure.errors import TerminalError, UsageError
+from perdure.engine.engine import Engine as Core
+from perdure.errors import Conflict, EngineStopping, TerminalError, UsageError
 from perdure.testing import Harness, StandsStill
 
 agent = perdure.Service("Agent")
@@ -313,3 +315,38 @@ def test_it_works_under_asyncio_run() -> None:
             return await h.call(remind, "x")
 
     assert asyncio.run(main()) > 0
+
+
+class Told(Harness):
+    """Tells its engine what the test wants, and crashes it before it has said that it is done."""
+
+    async def crashes_once(self, deed: Callable[[Core], Awaitable[object]], *, once_only: bool) -> None:
+        crashed = False
+
+        async def crashing(engine: Core) -> None:
+            nonlocal crashed
+            await deed(engine)
+            if not crashed:
+                crashed = True
+                self.crash()
+                raise EngineStopping("crashed")
+
+        await (self._tell(crashing) if once_only else self._ask(crashing))
+
+
+async def test_what_was_done_before_a_crash_is_not_refused_after_it() -> None:
+    async with Told(SERVICES) as h:
+        sent = await h.send(waits_for_ever)
+        await h.settle()
+        await h.crashes_once(lambda engine: engine.invocations.kill(sent.invocation_id), once_only=True)
+        assert [each.status for each in h.invocations(waits_for_ever)] == ["completed"]
+        with pytest.raises(Conflict, match="ended already"):
+            await h.kill(sent.invocation_id)
+
+
+async def test_a_conflict_after_a_crash_is_no_answer_to_a_question() -> None:
+    async with Told(SERVICES) as h:
+        sent = await h.send(waits_for_ever)
+        await h.settle()
+        with pytest.raises(Conflict, match="ended already"):
+            await h.crashes_once(lambda engine: engine.invocations.kill(sent.invocation_id), once_only=False)
