@@ -12,8 +12,9 @@ from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId, awakeable_id, pars
 from perdure.protocol.messages import Envelope
 from perdure.times import minute_text, span_text
 
-_DEPTH_MAX = 4  # how far a sentence follows those who wait for those who wait
+_DEPTH_MAX = 4  # how far a sentence follows those who wait for those who wait: further, nobody could read it
 _NAMED_MAX = 3
+_AHEAD_MAX = 1_000  # those ahead are counted so far: 50 us; a list has a sentence a line, all made in the engine's loop
 
 
 class Reasons:
@@ -63,12 +64,11 @@ class Reasons:
         return f"waits for a free slot of limit `{position.limit}`{ahead}"
 
     def _of_pending(self, invocation: Invocation) -> str:
-        queue = self._reader.queue(invocation.object_key)
-        waiting = list(queue.waiting)
-        ahead = waiting.index(invocation.number) if invocation.number in waiting else 0
-        holder = self._find(queue.holder) if queue.holder is not None else None
+        number, ahead = self._reader.line(invocation.object_key, invocation.place, _AHEAD_MAX)
+        holder = self._find(number) if number is not None else None
         held = "which is being handed over" if holder is None else f"held by {holder.id} for {self._held(holder)}"
-        return f"waits for key `{invocation.target.key}`, {held}" + (f", {ahead} ahead" if ahead else "")
+        counted = f"{ahead} or more" if ahead == _AHEAD_MAX else str(ahead)
+        return f"waits for key `{invocation.target.key}`, {held}" + (f", {counted} ahead" if ahead else "")
 
     def _held(self, holder: Invocation) -> str:
         return self._since(holder.running_at_ms or holder.inboxed_at_ms or holder.created_at_ms)

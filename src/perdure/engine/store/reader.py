@@ -87,6 +87,22 @@ class Reader:
         holder = next((number for number, status, _ in rows if status != Status.PENDING), None)
         return Queue(holder, deque(number for number, status, _ in rows if status == Status.PENDING))
 
+    def line(self, key: Key, place: int, most: int) -> tuple[int | None, int]:
+        """Who holds a key, and how many wait for it before a place: exact up to `most`, which bounds the cost."""
+        at_key = (
+            f"from invocation indexed by invocation_keyed where scope = ?1 and service = ?2 and key = ?3 and {_KEYED}"
+        )
+        first = self._execute(f"select number, status {at_key} order by place limit 1", key).fetchone()
+        holder = first[0] if first is not None and first[1] != Status.PENDING else None
+        before = (
+            f"select 1 {at_key} and place < ?4 union all"
+            " select 1 from mutation where scope = ?1 and service = ?2 and key = ?3 and place < ?4"
+        )
+        limit = most + (holder is not None)  # who holds it has the first place of all
+        row = self._execute(f"select count(*) from ({before} limit ?5)", (*key, place, limit)).fetchone()
+        assert row is not None, "a count is one row"
+        return holder, max(0, row[0] - (holder is not None))
+
     def timers_after(self, timer: Timer, limit: int) -> list[Timer]:
         rows = self._execute(
             "select due, invocation, completion from timer where (due, invocation, completion) > (?, ?, ?)"

@@ -1,0 +1,58 @@
+"""Why something waits is told at a price that does not depend on how many wait."""
+
+from typing import Any
+
+from perdure.engine.ledger import Ledger
+from perdure.engine.mutation import Mutation
+from perdure.engine.reasons import Reasons
+from tests.unit.engine.table import Table
+
+
+def reason(table: Table, number: int) -> str | None:
+    ledger: Ledger = table.ledger
+    reasons = Reasons(table.reader, ledger.find_number, lambda: table.now_ms, ledger.flow.position)
+    invocation = ledger.find_number(number)
+    assert invocation is not None
+    return reasons.of(invocation)
+
+
+def wait_for(table: Table, key: str, count: int) -> None:
+    for _ in range(count):
+        table.submit(f"Counter/{key}/add", wants_outcome=False)
+    table.commit()
+
+
+def steps(table: Table, number: int) -> int:
+    """How many hundreds of steps SQLite takes for a reason."""
+    taken = 0
+
+    def step() -> bool:
+        nonlocal taken
+        taken += 1
+        return False
+
+    connection: Any = table.database.reading
+    connection.set_progress_handler(step, 100)
+    reason(table, number)
+    connection.set_progress_handler(None)
+    return taken
+
+
+def test_who_holds_a_key_and_how_many_are_ahead(table: Table) -> None:
+    holder = table.begin("Counter/ada/add")
+    wait_for(table, "ada", 2)
+    table.ledger.mutate(("", "Counter", "ada"), Mutation({}, None))
+    wait_for(table, "ada", 1)
+    wait_for(table, "bob", 3)
+    held = f"waits for key `ada`, held by {holder.id} for 0.0 s"
+    assert [reason(table, number) for number in (2, 3, 4)] == [held, f"{held}, 1 ahead", f"{held}, 3 ahead"]
+
+
+def test_the_last_of_many_costs_what_the_last_of_some_does(table: Table) -> None:
+    table.begin("Counter/ada/add")
+    wait_for(table, "ada", 1_100)
+    some = steps(table, 1_100)
+    wait_for(table, "ada", 2_000)
+    assert steps(table, 3_100) <= some + 1
+    assert str(reason(table, 1_000)).endswith(", 998 ahead")
+    assert str(reason(table, 3_100)).endswith(", 1000 or more ahead")
