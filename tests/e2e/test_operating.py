@@ -160,7 +160,7 @@ def test_state_is_shown_and_changed(perdure: Callable[..., str], run: Run, engin
     assert "Did you mean" in run("state", "get", "Countr", "k", engine=engine).stderr
 
 
-def test_one_invocation_is_paused_resumed_ended_repeated_and_purged(
+def test_one_invocation_is_paused_resumed_ended_restarted_and_purged(
     perdure: Callable[..., str], run: Run, engine: Command
 ) -> None:
     failing = begin(perdure, "Reports/fail")

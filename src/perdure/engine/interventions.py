@@ -24,6 +24,7 @@ from perdure.engine.retention import purge
 from perdure.engine.timers import KILL
 from perdure.errors import Conflict, JournalGone, NotRestartable, TooEarly, UnknownInvocation, UsageError
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.discovery import ServiceType
 from perdure.protocol.ids import DeploymentId, InvocationId
 
 _PAUSABLE = (Status.READY, Status.RUNNING, Status.BACKING_OFF, Status.SUSPENDED)
@@ -79,9 +80,7 @@ def on_resume(ledger: Ledger, event: ResumeRequested) -> Done:
         raise TooEarly(f"{invocation.id} is {invocation.status}: it has not begun, so there is nothing to resume")
     if invocation.status not in _RESUMABLE:
         raise Conflict(f"{invocation.id} is {invocation.status}: only what is {', '.join(_RESUMABLE)} resumes")
-    resolved = _chosen(ledger, invocation, event.deployment)
-    if resolved is not None:
-        invocation.deployment_id = resolved.deployment.id
+    ledger.pin_to(invocation, _chosen(ledger, invocation, event.deployment, invocation.protocol_version))
     invocation.failures = 0
     ledger.make_ready(invocation, Step.RESUMED)
     return Done(True)
@@ -97,19 +96,17 @@ def on_restart(ledger: Ledger, event: RestartRequested) -> Accepted:
         raise JournalGone(f"the journal of {ended.id} was purged, and with it what it was called with")
     kept = kept_entries(journal, event.from_entry)
     target = ended.target
-    chosen = _chosen(ledger, ended, event.deployment) if kept or event.deployment != "latest" else None
-    resolved = chosen or ledger.registry.resolve(target.service, target.handler)
-    pinned = ended.deployment_id if event.deployment == "keep" else resolved.deployment.id if chosen else None
+    version = ended.protocol_version if kept else 0
     command = journal[0].message
     assert isinstance(command, pb.InputCommandMessage)
     restarted = ledger.admit(
-        resolved,
+        _chosen(ledger, ended, event.deployment, version),
         target,
         ledger.new_id(target.scope or target.key),
         command.value.content,
         headers=[(header.key, header.value) for header in command.headers],
         limit_key=ended.limit_key,
-        restarts=Restarted(ended.id, pinned, ended.protocol_version if pinned else 0, kept),
+        restarts=Restarted(ended.id, bool(kept) or event.deployment != "latest", version, kept),
     )
     return Accepted(restarted.id, True)
 
@@ -149,25 +146,29 @@ def _ended(ledger: Ledger, id: InvocationId) -> Invocation:
     return invocation
 
 
-def _chosen(ledger: Ledger, invocation: Invocation, deployment: str) -> ResolvedHandler | None:
-    """The handler in the deployment that is asked for; None for the one that it is pinned to.
+def _chosen(ledger: Ledger, invocation: Invocation, deployment: str, version: int) -> ResolvedHandler:
+    """The handler in the deployment that is asked for: `keep` is the one that it is pinned to, the latest if to none.
+
+    `version`: of the protocol, in which the journal to go on with is; 0 where there is none.
 
     Raises:
         UnknownDeployment, UnknownTarget: there is none, or it does not have the handler.
         Conflict: it is another than where it was, and is being drained.
-        UsageError: the deployment does not speak the version of the protocol that the journal was written in.
+        UsageError: the service is of another kind there, or does not speak the version of the protocol.
     """
-    if deployment == "keep":
-        return None
-    target = invocation.target
-    if deployment == "latest":
+    target, pinned = invocation.target, invocation.deployment_id
+    chosen = pinned or "latest" if deployment == "keep" else deployment
+    if chosen == "latest":
         resolved = ledger.registry.resolve(target.service, target.handler)
     else:
-        stays = deployment == invocation.deployment_id
-        resolve = ledger.registry.resolve_pinned if stays else ledger.registry.resolve_chosen
-        resolved = resolve(DeploymentId(deployment), target.service, target.handler)
+        resolve = ledger.registry.resolve_pinned if chosen == pinned else ledger.registry.resolve_chosen
+        resolved = resolve(DeploymentId(chosen), target.service, target.handler)
+    if resolved.service_type != invocation.service_type:
+        raise UsageError(
+            f"{target.service} is a {_kind(resolved.service_type)} in {resolved.deployment.id}, and was a "
+            f"{_kind(invocation.service_type)} when {invocation.id} was called: choose a deployment where it still is"
+        )
     manifest = resolved.deployment.manifest
-    version = invocation.protocol_version
     if version and not manifest.min_protocol_version <= version <= manifest.max_protocol_version:
         raise UsageError(
             f"{invocation.id} was begun with version {version} of the service protocol, and {resolved.deployment.id} "
@@ -175,3 +176,7 @@ def _chosen(ledger: Ledger, invocation: Invocation, deployment: str) -> Resolved
             "the invocation as a new one"
         )
     return resolved
+
+
+def _kind(service_type: ServiceType) -> str:
+    return service_type.lower().replace("_", " ")

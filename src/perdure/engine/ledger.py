@@ -155,8 +155,9 @@ class Ledger:
         self.append(invocation, invocation.input)
         if restarts is not None:
             invocation.restarted_from = restarts.id
-            invocation.deployment_id = restarts.deployment_id
             invocation.protocol_version = restarts.protocol_version
+            if restarts.pinned:
+                self.pin_to(invocation, resolved)
             for envelope in restarts.journal:
                 self.append(invocation, envelope)
         if execute_at_ms > self.now_ms:
@@ -209,9 +210,13 @@ class Ledger:
                 resolved = self.registry.resolve(invocation.target.service, invocation.target.handler)
             except UnknownTarget:
                 return
-            invocation.deployment_id = resolved.deployment.id
-            invocation.protocol_version = resolved.protocol_version
-            self.touch(invocation)
+            self.pin_to(invocation, resolved)
+
+    def pin_to(self, invocation: Invocation, resolved: ResolvedHandler) -> None:
+        """It runs in this deployment; in the version of the protocol that its journal is in, or the deployment's."""
+        invocation.deployment_id = resolved.deployment.id
+        invocation.protocol_version = invocation.protocol_version or resolved.protocol_version
+        self.touch(invocation)
 
     def append(self, invocation: Invocation, envelope: Envelope) -> int:
         """Journal an entry; its index. A journal that grows starts the count of failures anew."""

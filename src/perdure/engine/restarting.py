@@ -12,10 +12,13 @@ from perdure.protocol.messages import Envelope, MessageType, is_command
 
 
 class Restarted(Struct, frozen=True):
-    """Entries of the journal of one that has ended, and where these fit."""
+    """Which one, and entries of its journal with the version of the protocol that they are in, 0 where there are none.
+
+    `pinned`: the new one runs where it was resolved; else where it is resolved when it begins.
+    """
 
     id: InvocationId
-    deployment_id: str | None = None
+    pinned: bool = False
     protocol_version: int = 0
     journal: tuple[Envelope, ...] = ()
 
