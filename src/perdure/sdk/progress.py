@@ -374,7 +374,7 @@ class Progress:
         try:
             self.machine.finish(result)
         except JournalMismatch as mismatch:
-            self._mismatched(mismatch, asyncio.current_task(self._loop))
+            self.fail(explain(mismatch, self.machine.start.debug_id, None))  # no line of the handler runs any more
             return
         self.end(SdkInternalException)
         self._on_end()

@@ -82,7 +82,7 @@ async def test_a_handler_that_ends_before_its_journal_is_one() -> None:
 
     error = await mismatch(returns, CALL)
     assert "journal entry 1:  call A/run" in error.message
-    assert "the code now:     handler return" in error.message
+    assert "the code now:     handler return\n" in error.message
 
 
 async def test_waiting_where_the_journal_goes_on_is_one() -> None:
