@@ -15,6 +15,7 @@ from perdure.engine.invocation import STORED_AS, Invocation, Waiter
 from perdure.engine.keys import Key
 from perdure.engine.timers import Timer
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import InvocationId
 
 StateKey = tuple[str, str, str, bytes]
 """An object's `Key`, and the name."""
@@ -47,7 +48,10 @@ class Sealed(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Batch:
-    """What is gathered for the next commit. `keys` are those at which holder or queue changed with it."""
+    """What is gathered for the next commit. `keys` are those at which holder or queue changed with it.
+
+    `called`: the invocations that are new with it, by their callers.
+    """
 
     journal: list[JournalRow] = field(default_factory=list[JournalRow])
     invocations: dict[int, Invocation] = field(default_factory=dict[int, Invocation])
@@ -62,6 +66,7 @@ class Batch:
     cleared_promises: list[Key] = field(default_factory=list[Key])
     settings: dict[SettingKey, bytes | None] = field(default_factory=dict[SettingKey, bytes | None])
     events: list[Row] = field(default_factory=list[Row])
+    called: dict[InvocationId, list[int]] = field(default_factory=dict[InvocationId, list[int]])
     keys: set[Key] = field(default_factory=set[Key])
     effects: list[Effect] = field(default_factory=list[Effect])
 

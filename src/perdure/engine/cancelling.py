@@ -4,7 +4,7 @@ Its own code is told at its next await, and cancels what it called itself. Where
 else would go down to the callees, so the engine does.
 """
 
-from perdure.engine.family import awaited_children
+from perdure.engine.family import awaited_children, go_down
 from perdure.engine.invocation import Invocation, Status, Step
 from perdure.engine.ledger import Ledger
 from perdure.errors import PerdureError
@@ -13,34 +13,39 @@ from perdure.protocol.ids import CANCEL_SIGNAL, DeploymentId
 from perdure.protocol.messages import MessageType
 
 CANCELLED = 409
+_NOTES_MAX = 3
 
 
 def cancel(ledger: Ledger, invocation: Invocation) -> str | None:
     """Cancel an invocation that has not ended. What could not be done as usual is said; None where all could."""
+    notes: list[str] = []
+    go_down(ledger, invocation, lambda each: _cancel(ledger, each, notes))
+    more = [f"And {len(notes) - _NOTES_MAX} more like these."] if len(notes) > _NOTES_MAX else []
+    return " ".join([*notes[:_NOTES_MAX], *more]) or None
+
+
+def _cancel(ledger: Ledger, invocation: Invocation, notes: list[str]) -> list[Invocation]:
+    """Cancel this one; those that it waits for, where its code may not do so."""
     if invocation.status in (Status.SCHEDULED, Status.PENDING):
         ledger.fail(invocation, CANCELLED, "cancelled")
-        return None
+        return []
     gone = _why_gone(ledger, invocation)
     if gone is not None:
-        notes = _cancel_children(ledger, invocation)
+        children = awaited_children(ledger, invocation)
         ledger.fail(invocation, CANCELLED, f"cancelled; its code was not told: {gone}")
-        return " ".join([f"{invocation.target} has ended, but its code was not told: {gone}", *notes])
+        notes.append(f"{invocation.target} has ended, but its code was not told: {gone}")
+        return children
     failing = invocation.last_failure if invocation.status in (Status.BACKING_OFF, Status.PAUSED) else None
-    notes = _cancel_children(ledger, invocation) if failing is not None else []
     ledger.notify(invocation, MessageType.SIGNAL, pb.NotificationMessage(signal_id=CANCEL_SIGNAL, void=pb.Void()))
     if invocation.status in (Status.BACKING_OFF, Status.PAUSED):
         ledger.make_ready(invocation, Step.RESUMED)
     if failing is None:
-        return None
-    told = (
+        return []
+    notes.append(
         f"{invocation.target} is tried now, and told if the attempt gets so far: the last one failed with "
         f"`{failing.message.splitlines()[0] if failing.message else failing.code}`. Should it not, kill ends it."
     )
-    return " ".join([told, *notes])
-
-
-def _cancel_children(ledger: Ledger, invocation: Invocation) -> list[str]:
-    return [note for child in awaited_children(ledger, invocation) if (note := cancel(ledger, child)) is not None]
+    return awaited_children(ledger, invocation)
 
 
 def _why_gone(ledger: Ledger, invocation: Invocation) -> str | None:

@@ -1,5 +1,8 @@
 """Who called whom, and waits for it: the way down from an invocation to those that it began."""
 
+from collections import deque
+from collections.abc import Callable
+
 from perdure.engine.invocation import Invocation, Status
 from perdure.engine.keys import Key
 from perdure.engine.ledger import Ledger
@@ -9,11 +12,9 @@ VISITED_MAX = 10_000
 
 def children(ledger: Ledger, invocation: Invocation) -> list[Invocation]:
     """The invocations that this one called or sent, and that have not ended."""
-    numbers = ledger.reader.called_by(invocation.id)
+    numbers = dict.fromkeys(ledger.reader.called_by(invocation.id))
     for batch in (ledger.committing, ledger.batch):
-        for child in batch.invocations.values() if batch is not None else ():
-            if child.caller_id == invocation.id and child.number not in numbers:
-                numbers.append(child.number)
+        numbers |= dict.fromkeys(batch.called.get(invocation.id, ()) if batch is not None else ())
     found = [child for number in numbers if (child := ledger.find_number(number)) is not None]
     return [child for child in found if child.status is not Status.COMPLETED]
 
@@ -22,6 +23,19 @@ def awaited_children(ledger: Ledger, invocation: Invocation) -> list[Invocation]
     """Those of them whose outcome it is to get."""
     number = invocation.number
     return [child for child in children(ledger, invocation) if any(waiter.number == number for waiter in child.waiters)]
+
+
+def go_down(ledger: Ledger, invocation: Invocation, act: Callable[[Invocation], list[Invocation]]) -> None:
+    """Do something to an invocation, then to those that `act` returned, and so on down.
+
+    Each is found anew when its turn comes, as what was done before may have changed it: freed its key, say. A loop, as
+    calls go deeper than Python's stack.
+    """
+    following = deque(each.number for each in act(invocation))
+    while following:
+        child = ledger.find_number(following.popleft())
+        if child is not None and child.status is not Status.COMPLETED:
+            following += [each.number for each in act(child)]
 
 
 def circle(ledger: Ledger, caller: Invocation, key: Key) -> list[Invocation] | None:

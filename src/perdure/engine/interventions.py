@@ -15,7 +15,7 @@ from perdure.engine.events import (
     RestartRequested,
     ResumeRequested,
 )
-from perdure.engine.family import awaited_children
+from perdure.engine.family import awaited_children, go_down
 from perdure.engine.invocation import Invocation, Status, Step
 from perdure.engine.ledger import Ledger
 from perdure.engine.registry import ResolvedHandler
@@ -48,12 +48,13 @@ def on_kill(ledger: Ledger, event: KillRequested) -> Done:
 
 
 def kill(ledger: Ledger, invocation: Invocation) -> None:
-    doomed = [invocation]
-    while doomed:
-        victim = doomed.pop()
-        if victim.status is not Status.COMPLETED:
-            doomed += awaited_children(ledger, victim)
-            ledger.fail(victim, CANCELLED, "killed")
+    go_down(ledger, invocation, lambda victim: _kill(ledger, victim))
+
+
+def _kill(ledger: Ledger, victim: Invocation) -> list[Invocation]:
+    children = awaited_children(ledger, victim)
+    ledger.fail(victim, CANCELLED, "killed")
+    return children
 
 
 def on_pause(ledger: Ledger, event: PauseRequested) -> Done:

@@ -145,6 +145,7 @@ class Ledger:
         if caller is not None:
             invocation.caller_id = caller.id
             invocation.caller_target = str(caller.target)
+            self.batch.called.setdefault(caller.id, []).append(invocation.number)
         command = pb.InputCommandMessage(value=pb.Value(content=body))
         for name, value in headers:
             command.headers.add(key=name, value=value)
