@@ -5,7 +5,7 @@ ones wait), so this is a cache: a key that is asked for is read from the store, 
 """
 
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -40,6 +40,10 @@ class Keys:
     def holder(self, key: Key) -> int | None:
         """The number of the invocation that has the key."""
         return self._queue(key).holder
+
+    def waiting(self, key: Key) -> Iterable[int]:
+        """Those that wait for the key, in order; mutations by their negated places."""
+        return self._queue(key).waiting
 
     def release(self, key: Key, number: int) -> int | None:
         """Give up the key, or the place in its queue; the number of the invocation that has the key now by this."""

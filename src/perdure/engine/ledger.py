@@ -13,7 +13,7 @@ L4  Memory equals what recovery would build: what is not in a row (attempts, fai
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import json
 
@@ -342,6 +342,14 @@ class Ledger:
         self.batch.keys.add(key)  # so that it is dropped from memory again
         number = self.keys.holder(key)
         return self.find_number(number) if number is not None and number > 0 else None
+
+    def in_line_behind(self, invocation: Invocation) -> Iterator[int]:
+        """The invocations that wait for the key that this one has; none where it has none."""
+        if invocation.exclusive:
+            key = invocation.object_key
+            self.batch.keys.add(key)  # as in `holder`
+            if self.keys.holder(key) == invocation.number:
+                yield from (number for number in self.keys.waiting(key) if number > 0)
 
     def expires(self, at_ms: int) -> None:
         """Something is to be purged at this time."""

@@ -143,13 +143,13 @@ class Reader:
         notification = pb.NotificationMessage.FromString(result) if result is not None else None
         return Promise(key, notification, _WAITERS.decode(waiters), expires_at)
 
-    def called_by(self, id: InvocationId) -> list[int]:
-        """The invocations that were called from this one and have not ended."""
+    def called_by(self, id: InvocationId, limit: int = -1) -> list[int]:
+        """The invocations that were called from this one and have not ended: all, or the first ones."""
         query = (
             "select number from invocation indexed by invocation_called"
-            " where caller_id = ? and caller_id is not null and status <> 'completed' order by number"
+            " where caller_id = ? and caller_id is not null and status <> 'completed' order by number limit ?"
         )
-        return [number for (number,) in self._execute(query, (id,))]
+        return [number for (number,) in self._execute(query, (id, limit))]
 
     def expired(self, now_ms: int, limit: int) -> list[int]:
         """Ended invocations of which something is to be purged by now, the earliest first."""
