@@ -1,12 +1,12 @@
 """`perdure deployments`: tell the engine where services run, where new invocations go, and what may be removed."""
 
-import sys
 from typing import Annotated, Any, TypeAlias
 from urllib.parse import quote
 
 import typer
 
-from perdure.cli.exits import Exit
+from perdure.cli.consent import agree
+from perdure.cli.options import AsJson, Yes, given
 from perdure.cli.remote import ADMIN
 from perdure.cli.tables import age, print_fields, print_json, print_table
 from perdure.errors import UsageError
@@ -14,7 +14,6 @@ from perdure.errors import UsageError
 app = typer.Typer(no_args_is_help=True, help="Register services that run elsewhere, and say which version takes calls.")
 
 DeploymentId: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="As `perdure deployments list` shows it.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Headers: TypeAlias = Annotated[
     list[str] | None, typer.Option("--header", metavar="NAME=VALUE", help="Sent with each request to it.")
 ]
@@ -31,17 +30,16 @@ def register(
     use_http_11: Annotated[bool, typer.Option("--use-http1.1", help="For servers that lack HTTP/2.")] = False,
     header: Headers = None,
     metadata: Metadata = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Register a deployment: ask it what it serves, and route calls there from now on."""
     wanted = {"uri": url, "force": force, "breaking": breaking, "use_http_11": use_http_11}
-    wanted |= _given(additional_headers=_pairs("--header", header), metadata=_pairs("--metadata", metadata))
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError("nobody is here to be asked: add --yes")
+    wanted |= given(additional_headers=_pairs("--header", header), metadata=_pairs("--metadata", metadata))
+
+    def show() -> None:
         _show(ADMIN.ask_json("POST", "/deployments", {**wanted, "dry_run": True}))
-        if not typer.confirm("Register these services?", default=True):
-            raise typer.Exit(Exit.FAILED)
+
+    agree("Register these services?", yes=yes, show=show, default=True)
     deployment = ADMIN.ask_json("POST", "/deployments", wanted)
     print(f"registered {deployment['id']} at {url}")
     if yes:
@@ -135,7 +133,7 @@ def update(
 ) -> None:
     """Change how a deployment is reached, such as the address of a patched build."""
     changes: dict[str, Any] = {"overwrite": overwrite, "dry_run": dry_run}
-    changes |= _given(
+    changes |= given(
         uri=uri,
         use_http_11=use_http_11,
         additional_headers=_pairs("--header", header),
@@ -168,10 +166,6 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str] | None:
     if wrong := [each for each in given if "=" not in each]:
         raise UsageError(f"{option}: {wrong[0]!r} is not NAME=VALUE")
     return {name: value for name, _, value in (each.partition("=") for each in given)}
-
-
-def _given(**values: object) -> dict[str, object]:
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def _equations(pairs: dict[str, str] | None) -> str | None:

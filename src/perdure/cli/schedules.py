@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import typer
 
+from perdure.cli.options import AsJson, given, json_of, service_and_handler
 from perdure.cli.remote import ADMIN
 from perdure.cli.tables import age, print_fields, print_json, print_table
 from perdure.errors import UsageError
@@ -13,7 +14,6 @@ from perdure.errors import UsageError
 app = typer.Typer(no_args_is_help=True, help="Start handlers by the clock: cron and intervals.")
 
 ScheduleId: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="As `perdure schedules list` shows it.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 @app.command("list")
@@ -67,7 +67,7 @@ def create(
     """Make a schedule."""
     times = {"cron": cron, "every": every, "timezone": timezone, "overlap": overlap, "catch_up": catch_up}
     wanted = _said(input, limit_key, description=description, **times)
-    wanted |= {"id": schedule_id, "target": _parsed(target) | _given(key=key, scope=scope), "paused": paused}
+    wanted |= {"id": schedule_id, "target": _parsed(target) | _named(key=key, scope=scope), "paused": paused}
     made = ADMIN.ask_json("POST", "/schedules", wanted)
     print(f"made {schedule_id}: {_summary(made)}")
 
@@ -90,7 +90,7 @@ def edit(
     """Change a schedule. What is left out stays as it is; '' takes away a key, a scope or a limit key."""
     times = {"cron": cron, "every": every, "timezone": timezone, "overlap": overlap, "catch_up": catch_up}
     wanted = _said(input, limit_key, description=description, **times)
-    aimed = (_parsed(target) if target is not None else {}) | _given(key=key, scope=scope)
+    aimed = (_parsed(target) if target is not None else {}) | _named(key=key, scope=scope)
     if aimed:
         present = ADMIN.ask_json("GET", _path(schedule_id))
         wanted |= {"target": present["target"] | aimed, "version": present["version"]}
@@ -159,26 +159,20 @@ def _path(schedule_id: str) -> str:
 
 
 def _parsed(target: str) -> dict[str, Any]:
-    service, slash, handler = target.partition("/")
-    if not (service and slash and handler) or "/" in handler:
-        raise UsageError(f"{target!r} must be Service/handler; the key of an object goes into --key")
+    service, handler = service_and_handler(target)
     return {"service": service, "handler": handler}
 
 
-def _given(**names: str | None) -> dict[str, Any]:
-    """What was said; nothing in quotes is said to be nothing."""
+def _named(**names: str | None) -> dict[str, Any]:
+    """The names that were said; one that is empty is taken away."""
     return {name: value or None for name, value in names.items() if value is not None}
 
 
 def _said(input: str | None, limit_key: str | None, **others: str | None) -> dict[str, Any]:
     """The fields of a schedule that were said."""
-    said: dict[str, Any] = {name: value for name, value in others.items() if value is not None}
-    said |= _given(limit_key=limit_key)
+    said = given(**others) | _named(limit_key=limit_key)
     if input is not None:
-        try:
-            said["input"] = json.loads(input)
-        except ValueError as error:
-            raise UsageError(f"what --input gives is not JSON: {error}") from error
+        said["input"] = json_of("--input", input)
     return said
 
 

@@ -3,9 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-import typer
-
-from perdure.cli.exits import Exit
+from perdure.cli.consent import agree
 from perdure.cli.query import literal, one_of, rows_of
 from perdure.errors import UsageError
 
@@ -31,15 +29,14 @@ def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool)
     )
     if not found and not ids:
         raise UsageError(f"nothing to {verb}: no invocation of {', '.join(filters)} is in a status for that")
-    if not yes:
-        if not sys.stdin.isatty():
-            raise UsageError("nobody is here to be asked: add --yes")
+
+    def show() -> None:
         for row in found[:_SHOWN]:
             print(f"{row['id']}  {row['target']}  {row['status']}")
         if len(found) > _SHOWN:
             print(f"and {len(found) - _SHOWN} more")
-        if not typer.confirm(f"{verb} {len(ids) + len(found)}?"):
-            raise typer.Exit(Exit.FAILED)
+
+    agree(f"{verb} {len(ids) + len(found)}?", yes=yes, show=show)
     if len(found) == MOST:
         print(f"the first {MOST}; again for more", file=sys.stderr)
     return list(dict.fromkeys([*ids, *(row["id"] for row in found)]))

@@ -5,13 +5,13 @@ from urllib.parse import quote
 
 import typer
 
+from perdure.cli.options import AsJson
 from perdure.cli.remote import ADMIN
 from perdure.cli.tables import print_fields, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="See what can be called, and set its options.")
 
 ServiceName: TypeAlias = Annotated[str, typer.Argument(metavar="SERVICE", help="Such as Greeter.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 _OPTIONS = (
     "public",

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from perdure.cli.options import AsJson
 from perdure.cli.query import rows_of
 from perdure.cli.tables import print_json, print_table
 
 
 def sql(
     query: Annotated[str, typer.Argument(help="Such as: select id, waiting_reason from sys_invocation limit 10")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the engine's tables with SQL, in the dialect of Postgres."""
     rows = rows_of(query)

@@ -1,13 +1,13 @@
 """`perdure state`: what an object or a workflow remembers."""
 
 import json
-import sys
 from typing import Annotated, Any, TypeAlias, cast
 from urllib.parse import quote, urlencode
 
 import typer
 
-from perdure.cli.exits import Exit
+from perdure.cli.consent import agree
+from perdure.cli.options import AsJson, Yes
 from perdure.cli.remote import ADMIN
 from perdure.cli.tables import print_json, print_table
 from perdure.errors import UsageError
@@ -17,7 +17,6 @@ app = typer.Typer(no_args_is_help=True, help="Look at the state of an object, or
 Service: TypeAlias = Annotated[str, typer.Argument(metavar="OBJECT", help="The virtual object, or the workflow.")]
 Key: TypeAlias = Annotated[str, typer.Argument(metavar="KEY", help="Its key.")]
 Scope: TypeAlias = Annotated[str | None, typer.Option(help="The scope in which the object is.")]
-Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.command()
@@ -25,7 +24,7 @@ def get(
     service: Service,
     key: Key,
     scope: Scope = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the state: a name and a value a line."""
     values = {name: _value(content) for name, content in _read(service, key, scope)["state"].items()}
@@ -55,7 +54,7 @@ def patch(
             state.pop(name, None)
         else:
             state[name] = list(json.dumps(value).encode())
-    _confirm(f"change {', '.join(wanted) or 'nothing'} of {service}/{key}?", yes)
+    agree(f"change {', '.join(wanted) or 'nothing'} of {service}/{key}?", yes=yes)
     _write(service, key, scope, state, present["version"])
 
 
@@ -63,7 +62,7 @@ def patch(
 def clear(service: Service, key: Key, scope: Scope = None, yes: Yes = False) -> None:
     """Forget all of the state, if nobody changes it meanwhile."""
     present = _read(service, key, scope)
-    _confirm(f"forget {len(present['state'])} values of {service}/{key}?", yes)
+    agree(f"forget {len(present['state'])} values of {service}/{key}?", yes=yes)
     _write(service, key, scope, {}, present["version"])
 
 
@@ -86,15 +85,6 @@ def _write(service: str, key: str, scope: str | None, state: dict[str, list[int]
     wanted = {"object_key": key, "scope": scope, "new_state": state, "version": version}
     ADMIN.ask_json("POST", _path(service), wanted)
     print(f"{service}/{key} has {len(state)} values, as soon as no handler runs at this key")
-
-
-def _confirm(question: str, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("nobody is here to be asked: add --yes")
-    if not typer.confirm(question):
-        raise typer.Exit(Exit.FAILED)
 
 
 def _path(service: str) -> str:
