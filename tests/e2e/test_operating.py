@@ -62,17 +62,17 @@ def perdure(run: Run, engine: Command) -> Callable[..., str]:
 
 
 def begin(perdure: Callable[..., str], handler: str, body: str | None = None) -> str:
-    arguments = ["--json", body] if body is not None else []
+    arguments = ["--input", body] if body is not None else []
     return str(json.loads(perdure("invoke", handler, "--send", *arguments))["invocationId"])
 
 
 def begin_at_key(perdure: Callable[..., str], key: str) -> str:
-    return str(json.loads(perdure("invoke", "Counter/add", "--key", key, "--json", "1", "--send"))["invocationId"])
+    return str(json.loads(perdure("invoke", "Counter/add", "--key", key, "--input", "1", "--send"))["invocationId"])
 
 
 def wait_for_status(perdure: Callable[..., str], invocation_id: str, *statuses: str) -> None:
     deadline = time.monotonic() + 20
-    while json.loads(perdure("invocations", "get", invocation_id))["status"] not in statuses:
+    while json.loads(perdure("invocations", "describe", invocation_id, "--json"))["status"] not in statuses:
         assert time.monotonic() < deadline, f"{invocation_id} does not become {statuses}"
         time.sleep(0.05)
 
@@ -90,7 +90,8 @@ def test_a_schedule_is_made_and_lived_with(perdure: Callable[..., str], run: Run
 
     started = ID.search(perdure("schedules", "trigger", "often"))
     assert started is not None
-    view = json.loads(perdure("invocations", "get", started[0]))
+    view = json.loads(perdure("invocations", "describe", started[0], "--json"))
+    assert json.loads(perdure("invocations", "get", started[0])).keys() == view.keys()
     assert (view["invoked_by"], view["schedule_id"], view["scope"]) == ("schedule", "often", "eu")
     described = json.loads(perdure("schedules", "describe", "often", "--json"))
     assert described["last_invocation_id"] == started[0]
@@ -238,9 +239,16 @@ def test_rules_are_put_shown_and_deleted(perdure: Callable[..., str], run: Run, 
     listed = perdure("rules", "list").splitlines()
     assert re.split("  +", listed[1]) == ["openai/*", "rate 5/s, backlog 9", "1", "each customer"]
     assert perdure("rules", "set", "service:Reports", "--disabled", "--version", "1").endswith("disabled (version 2)\n")
+    kept = perdure("rules", "set", "service:Reports", "--concurrency", "3", "--enabled")
+    assert kept == "service:Reports: rate 100/m, 5 at once, concurrency 3 (version 3)\n"
+    assert perdure("rules", "set", "openai/*", "--burst", "9").endswith("rate 5/s, 9 at once, backlog 9 (version 2)\n")
+    only = perdure("rules", "set", "openai/*", "--unlimited", "--concurrency", "7")
+    assert only == "openai/*: concurrency 7 (version 3)\n"
+    [customer, _] = json.loads(perdure("rules", "list", "--json"))
+    assert customer["description"] == "each customer"
     stale = run("rules", "set", "service:Reports", "--concurrency", "1", "--version", "1", engine=engine)
     assert stale.returncode == 1
-    assert [rule["version"] for rule in json.loads(perdure("rules", "list", "--json"))] == [1, 2]
+    assert [rule["version"] for rule in json.loads(perdure("rules", "list", "--json"))] == [3, 3]
     unknown = run("rules", "delete", "openai/*", "nothing", engine=engine)
     assert (unknown.returncode, unknown.stdout) == (2, "deleted openai/*\n")
     assert "no rule nothing" in unknown.stderr

@@ -8,6 +8,7 @@ import typer
 
 from perdure.cli.exits import Exit
 from perdure.cli.journal import journal_tree
+from perdure.cli.options import AsJson, Yes
 from perdure.cli.query import literal, one_of, rows_of
 from perdure.cli.remote import ADMIN
 from perdure.cli.selection import MOST, select
@@ -27,8 +28,6 @@ InvocationId: TypeAlias = Annotated[
 Targets: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="TARGET...", help="Ids; or Service, Service/handler, Object/key: all of these.")
 ]
-Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Deployment: TypeAlias = Annotated[str | None, typer.Option(help="`latest`, `keep`, or the id of a deployment.")]
 
 
@@ -73,16 +72,19 @@ def list_invocations(
         )
 
 
-@app.command()
+@app.command("get", hidden=True)
 def get(invocation_id: InvocationId) -> None:
-    """Show an invocation as JSON."""
-    print_json(ADMIN.ask_json("GET", _path(invocation_id)))
+    """`describe --json`, for scripts that know it by this name."""
+    describe(invocation_id, as_json=True)
 
 
 @app.command()
-def describe(invocation_id: InvocationId) -> None:
+def describe(invocation_id: InvocationId, as_json: AsJson = False) -> None:
     """Show all about an invocation: its status, why it waits, what it did, and what failed."""
     view = ADMIN.ask_json("GET", _path(invocation_id))
+    if as_json:
+        print_json(view)
+        return
     failure = view.get("last_failure")
     print_fields(
         [

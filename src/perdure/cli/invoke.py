@@ -8,14 +8,15 @@ from urllib.parse import quote, urlencode
 
 import typer
 
+from perdure.cli.options import json_of, service_and_handler
 from perdure.cli.remote import INGRESS
 from perdure.errors import UsageError
 
 
 def invoke(
     target: Annotated[str, typer.Argument(metavar="SERVICE/HANDLER", help="What to call.")],
-    body: Annotated[
-        str | None, typer.Option("--json", help="The input, as JSON. Without it the body is empty.")
+    input: Annotated[
+        str | None, typer.Option("--input", "--json", help="The input, as JSON. Else the body is empty.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="The key of a virtual object or workflow.")] = None,
     idempotency_key: Annotated[
@@ -27,23 +28,18 @@ def invoke(
     delay: Annotated[str | None, typer.Option(help="With --send: begin after so long, such as 10s or PT1H.")] = None,
 ) -> None:
     """Call a handler, and print its result."""
-    service, slash, handler = target.partition("/")
-    if not (service and slash and handler) or "/" in handler:
-        raise UsageError(f"{target!r} must be Service/handler; the key of an object goes into --key")
-    if body is not None:
-        try:
-            json.loads(body)
-        except ValueError as error:
-            raise UsageError(f"what --json gives is not JSON: {error}") from error
+    service, handler = service_and_handler(target)
+    if input is not None:
+        json_of("--input", input)
     if delay is not None and not send:
         raise UsageError("only a call that is sent can be delayed: add --send")
-    headers = {"content-type": "application/json"} if body is not None else {}
+    headers = {"content-type": "application/json"} if input is not None else {}
     if idempotency_key is not None:
         headers["idempotency-key"] = idempotency_key
     answer = INGRESS.ask(
         "POST",
         _path(service, key, handler, send=send, delay=delay),
-        body.encode() if body is not None else None,
+        input.encode() if input is not None else None,
         headers,
     )
     _print(answer)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from perdure.cli.options import AsJson, given
 from perdure.cli.remote import ADMIN
 from perdure.cli.tables import print_json, print_table
 from perdure.errors import UsageError
@@ -14,9 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Limit what runs: concurrency, rate
 
 
 @app.command("list")
-def list_rules(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
-) -> None:
+def list_rules(as_json: AsJson = False) -> None:
     """List the rules."""
     rules = ADMIN.ask_json("GET", "/limits/rules")["rules"]
     if as_json:
@@ -46,28 +45,35 @@ def set_rule(
     ],
     concurrency: Annotated[int | None, typer.Option(help="So many run at once; 0 holds all back.")] = None,
     rate: Annotated[str | None, typer.Option(help="So many begin in a time, such as 100/1m or 5/s.")] = None,
-    burst: Annotated[int | None, typer.Option(help="With --rate: so many at once after a pause.")] = None,
+    burst: Annotated[int | None, typer.Option(help="Of the rate: so many at once after a pause.")] = None,
     backlog: Annotated[int | None, typer.Option(help="So many wait before more from outside get 429.")] = None,
+    unlimited: Annotated[bool, typer.Option("--unlimited", help="Take away the limits that it has.")] = False,
     description: Annotated[str | None, typer.Option(help="For those who read the list.")] = None,
-    disabled: Annotated[bool, typer.Option("--disabled", help="Keep it, and limit nothing by it.")] = False,
+    disabled: Annotated[
+        bool | None, typer.Option("--disabled/--enabled", help="Keep it, and limit nothing by it; or limit again.")
+    ] = None,
     version: Annotated[int | None, typer.Option(help="Refuse if the rule has another version by now.")] = None,
 ) -> None:
-    """Put a rule in the place of the one with the same pattern. It holds at once."""
-    limits: dict[str, Any] = {"concurrency": concurrency, "backlog": backlog}
-    if rate is not None:
-        limits["rate"] = _rate(rate) | {"burst": burst}
-    elif burst is not None:
-        raise UsageError("--burst says how a --rate begins: give both")
-    wanted: dict[str, Any] = {
-        "pattern": pattern,
-        "limits": limits,
-        "description": description,
-        "disabled": disabled,
-    }
+    """Make a rule, or change what is said of the one with this pattern; the rest stays. It holds at once."""
+    rules: list[dict[str, Any]] = ADMIN.ask_json("GET", "/limits/rules")["rules"]
+    found = [rule for rule in rules if rule["pattern"] == pattern]
+    wanted: dict[str, Any] = {"pattern": pattern, "limits": {}, "precondition": {"type": "does_not_exist"}}
+    for rule in found:
+        wanted |= {name: rule[name] for name in ("limits", "description", "disabled")}
+        wanted["precondition"] = {"type": "matches", "version": rule["version"]}
     if version is not None:
         wanted["precondition"] = {"type": "matches", "version": version}
-    [rule] = ADMIN.ask_json("PUT", "/limits/rules", [wanted])
-    print(f"{rule['pattern']}: {'disabled' if disabled else _limits(rule['limits'])} (version {rule['version']})")
+    limits: dict[str, Any] = {} if unlimited else wanted["limits"]
+    limits |= given(concurrency=concurrency, backlog=backlog)
+    if rate is not None:
+        limits["rate"] = limits.get("rate", {}) | _rate(rate)
+    if burst is not None:
+        if "rate" not in limits:
+            raise UsageError("--burst says how a --rate begins: give both")
+        limits["rate"] |= {"burst": burst}
+    wanted |= given(limits=limits, description=description, disabled=disabled)
+    [made] = ADMIN.ask_json("PUT", "/limits/rules", [wanted])
+    print(f"{pattern}: {'disabled' if made['disabled'] else _limits(made['limits'])} (version {made['version']})")
 
 
 @app.command()
