@@ -50,7 +50,7 @@ class Sealed(Struct, frozen=True):
 class Batch:
     """What is gathered for the next commit. `keys` are those at which holder or queue changed with it.
 
-    `called`: the invocations that are new with it, by their callers.
+    `called`: the invocations that are new with it, by their callers. `signals`: invocations and the signals they get.
     """
 
     journal: list[JournalRow] = field(default_factory=list[JournalRow])
@@ -67,6 +67,7 @@ class Batch:
     settings: dict[SettingKey, bytes | None] = field(default_factory=dict[SettingKey, bytes | None])
     events: list[Row] = field(default_factory=list[Row])
     called: dict[InvocationId, list[int]] = field(default_factory=dict[InvocationId, list[int]])
+    signals: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     keys: set[Key] = field(default_factory=set[Key])
     effects: list[Effect] = field(default_factory=list[Effect])
 

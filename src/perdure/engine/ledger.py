@@ -33,12 +33,12 @@ from perdure.engine.schedules import DEFINITION, PROGRESS, Schedules
 from perdure.engine.store.reader import Reader
 from perdure.engine.targets import parse_priority
 from perdure.engine.timers import START, Timer, Timers
-from perdure.engine.waiting import settle
+from perdure.engine.waiting import settle, waits_for_signal
 from perdure.errors import UnknownTarget
 from perdure.protocol import ids
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import InvocationId
-from perdure.protocol.messages import Envelope, MessageType, is_notification
+from perdure.protocol.messages import Envelope, MessageType
 from perdure.protocol.priorities import PRIORITY_HEADER
 from perdure.version import __version__
 
@@ -225,6 +225,8 @@ class Ledger:
         invocation.journal_length = index + 1
         invocation.stored_at_ms = self.now_ms
         invocation.failures = 0
+        if envelope.type == MessageType.SIGNAL and isinstance(envelope.message, pb.NotificationMessage):
+            self.batch.signals.add((invocation.number, envelope.message.signal_id))
         payload = envelope.message.SerializeToString()
         self.batch.journal.append((invocation.number, index, int(envelope.type), payload, self.now_ms))
         return index
@@ -254,18 +256,15 @@ class Ledger:
         invocation.forget_replay()
 
     def has_signal(self, invocation: Invocation, signal: int) -> bool:
-        """Whether the journal holds this signal already; read from disk, unless the invocation runs."""
+        """Whether the journal holds this signal already."""
         if invocation.status is Status.RUNNING:
             return signal_key(signal) in invocation.known
-        known: dict[int | str, bool] = {}
-        for envelope in self.reader.journal(invocation.number):
-            if isinstance(envelope.message, pb.NotificationMessage):
-                learn(known, envelope.message)
+        if invocation.awaiting is not None and waits_for_signal(invocation.awaiting, signal):
+            return False  # what it has is cut off from what it waits for
         for batch in (self.committing, self.batch):
-            for number, _, type, payload, _ in batch.journal if batch is not None else ():
-                if number == invocation.number and is_notification(type):
-                    learn(known, pb.NotificationMessage.FromString(payload))
-        return signal_key(signal) in known
+            if batch is not None and (invocation.number, signal) in batch.signals:
+                return True
+        return self.reader.has_signal(invocation.number, signal)
 
     def complete(self, invocation: Invocation, output: pb.OutputCommandMessage) -> None:
         """End the invocation: its callers get the outcome, its key goes to the next."""

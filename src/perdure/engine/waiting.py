@@ -71,6 +71,10 @@ def settle(future: pb.Future, known: Mapping[int | str, bool]) -> bool | None:
             return outcomes[0] if outcomes else None
 
 
+def waits_for_signal(future: pb.Future, signal: int) -> bool:
+    return signal in future.waiting_signals or any(waits_for_signal(each, signal) for each in future.nested_futures)
+
+
 def _identity(id: int) -> int:
     return id
 

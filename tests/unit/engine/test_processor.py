@@ -449,6 +449,27 @@ class TestSignals:
             signals = [entry.message for entry in table.reader.journal(invocation.number)[1:]]
             assert signals == [pb.NotificationMessage(signal_id=17, value=pb.Value(content=b"1"))]
 
+    @pytest.mark.parametrize("awaited", [True, False])
+    def test_whether_an_awakeable_is_complete_is_known_without_its_journal(
+        self, table: Table, monkeypatch: pytest.MonkeyPatch, awaited: bool
+    ) -> None:
+        waiting = table.begin("Greeter/greet")
+        table.say(waiting, suspension(signals=(5, 17, 18, 300)) if awaited else suspension(5))
+        table.commit()
+        monkeypatch.setattr(table.reader, "journal", None)
+        ids = (17, 300, 18, 4_000_000_000)
+        for commit in (False, True):  # known from the batch, and from disk
+            for signal in ids:
+                table.apply(SignalSent(0, waiting.id, signal, b"1" * signal.bit_length()))
+            if commit:
+                table.commit()
+        for signal in ids:
+            table.apply(SignalSent(0, waiting.id, signal, b"again"))
+        table.commit()
+        monkeypatch.undo()
+        signals = [entry.message for entry in table.reader.journal(waiting.number)[1:]]
+        assert [each.signal_id for each in signals] == list(ids)  # type: ignore[attr-defined]
+
     def test_what_is_made_up_from_an_invocations_id_does_not_cancel_it(self, table: Table) -> None:
         victim, other = table.begin("Greeter/greet"), table.begin("Greeter/greet")
         made_up = awakeable_id(parse_invocation_id(victim.id), 1)

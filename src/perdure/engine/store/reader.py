@@ -16,7 +16,7 @@ from perdure.engine.store.statements import INVOCATION_COLUMNS
 from perdure.engine.timers import Timer
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import InvocationId
-from perdure.protocol.messages import Envelope, decode_payload
+from perdure.protocol.messages import Envelope, MessageType, decode_payload
 
 _INVOCATION = f"""
     select {", ".join(INVOCATION_COLUMNS)},
@@ -75,6 +75,12 @@ class Reader:
         """The whole journal, in order."""
         rows = self._execute("select type, payload from journal where invocation = ? order by idx", (number,))
         return [Envelope(type, decode_payload(type, payload)) for type, payload in rows]
+
+    def has_signal(self, number: int, signal: int) -> bool:
+        """Whether the journal holds the signal. It goes over the journal, but decodes none of it."""
+        begins = pb.NotificationMessage(signal_id=signal).SerializeToString()  # an id comes before its result
+        query = "select 1 from journal where invocation = ? and type = ? and substr(payload, 1, ?) = ? limit 1"
+        return self._execute(query, (number, int(MessageType.SIGNAL), len(begins), begins)).fetchone() is not None
 
     def queue(self, key: Key) -> Queue:
         """Who holds a key and who waits for it: invocations, and mutations by their negated places."""
