@@ -23,6 +23,8 @@ class Kind(StrEnum):
     TEXTS = "List(LargeUtf8)"
     """Held as a JSON array, as are numbers."""
     NUMBERS = "List(UInt32)"
+    REASON = "reason"
+    """Held as an invocation's number: the engine is asked for the sentence when a row leaves the query."""
     NULL = "Null"
     ANY = "Utf8"
     """Not known before the value is: each value is shown as what it is."""

@@ -81,8 +81,8 @@ class Queries:
                         parts.append(part)
                     case ["need", names]:
                         _write(process, [await live_rows(self._engine, names)])
-                    case ["reason", int() as number]:
-                        _write(process, [self._engine.introspection.waiting_reason(number)])
+                    case ["reasons", numbers]:
+                        _write(process, [await self._reasons(numbers)])
                     case ["bad", str() as message]:
                         whole = True
                         raise BadQuery(message)
@@ -101,6 +101,14 @@ class Queries:
                 self._idle.append(process)
             else:
                 await asyncio.shield(_end(process))
+
+    async def _reasons(self, numbers: list[int]) -> list[str | None]:
+        """A sentence each. They are made in the loop, whose other tasks get their turn between any two."""
+        sentences: list[str | None] = []
+        for number in numbers:
+            sentences.append(self._engine.introspection.waiting_reason(number))
+            await asyncio.sleep(0)
+        return sentences
 
     async def _process(self) -> Process:
         while self._idle:

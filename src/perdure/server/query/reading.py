@@ -16,9 +16,10 @@ _ALLOWED = {apsw.SQLITE_SELECT, apsw.SQLITE_FUNCTION, apsw.SQLITE_RECURSIVE}
 
 
 class StoreView:
-    """`ask_reason` gives the sentence for an invocation's number; only the engine knows it."""
+    """`ask_reasons` gives the sentences for invocations' numbers; only the engine knows them."""
 
-    def __init__(self, path: str, ask_reason: Callable[[int], str | None]) -> None:
+    def __init__(self, path: str, ask_reasons: Callable[[Sequence[int]], Sequence[str | None]]) -> None:
+        self._ask_reasons = ask_reasons
         # Any: apsw's own types name what Python 3.11 lacks.
         self._connection = cast(Any, apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY))
         self._connection.set_busy_timeout(10_000)
@@ -26,7 +27,7 @@ class StoreView:
         self._connection.pragma("trusted_schema", 1)
         self._connection.limit(apsw.SQLITE_LIMIT_ATTACHED, 0)
         functions.register(self._connection)
-        self._connection.create_scalar_function("waiting_reason", ask_reason, 1)
+        self._connection.create_scalar_function("waiting_reason", self._reason, 1)
         self._make_tables()
 
     def _make_tables(self) -> None:
@@ -48,13 +49,16 @@ class StoreView:
             self._connection.execute(f"delete from temp.{name}")
             self._connection.executemany(f"insert into temp.{name} values ({', '.join('?' * len(LIVE[name]))})", rows)
 
-    def batches(self, sql: str) -> Iterator[list[Any]]:
-        """The rows, some hundred at a time. Raises `BadQuery` for what SQLite makes of the query."""
+    def batches(self, sql: str, reasons: Sequence[int] = ()) -> Iterator[Sequence[Sequence[Any]]]:
+        """The rows, some hundred at a time. Raises `BadQuery` for what SQLite makes of the query.
+
+        `reasons`: places in a row at which the numbers of invocations become sentences.
+        """
         self._connection.authorizer = _may
         try:
             cursor = self._connection.execute(sql)
             while batch := _some(cursor):
-                yield batch
+                yield self._with_reasons(batch, reasons) if reasons else batch
         except functions.BROKEN as error:
             raise BadQuery(f"a value cannot be read: {error}") from error
         except (apsw.NoMemError, MemoryError) as error:
@@ -65,6 +69,18 @@ class StoreView:
             raise BadQuery(f"the query cannot be run: {error}") from error
         finally:
             self._connection.authorizer = None
+
+    def _reason(self, number: int) -> str | None:
+        return self._ask_reasons([number])[0]
+
+    def _with_reasons(self, batch: list[Any], places: Sequence[int]) -> list[list[Any]]:
+        rows = [list(row) for row in batch]
+        numbers = list(dict.fromkeys(row[place] for row in rows for place in places if row[place] is not None))
+        said = dict(zip(numbers, self._ask_reasons(numbers), strict=True)) if numbers else {}
+        for row in rows:
+            for place in places:
+                row[place] = said.get(row[place])
+        return rows
 
 
 def _some(cursor: Any) -> list[Any]:

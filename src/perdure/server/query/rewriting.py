@@ -23,8 +23,9 @@ from perdure.server.query.nodes import (
     typed,
 )
 from perdure.server.query.problems import BadQuery, near
+from perdure.server.query.putting_off import LooksAtReasons, has_reason, is_output, is_table, only_gives_out
 from perdure.server.query.statements import CATALOG_PREFIX, position
-from perdure.server.query.tables import INFORMATION_SCHEMA, OPEN_HINT, TABLES, Table
+from perdure.server.query.tables import INFORMATION_SCHEMA, OPEN_HINT, REASON_HINT, TABLES, Table
 
 BY_VIEW: dict[str, Table] = TABLES | {f"{CATALOG_PREFIX}{name}": table for name, table in INFORMATION_SCHEMA.items()}
 """Tables by the names of their views."""
@@ -34,11 +35,16 @@ _INT64_MAX = 2**63
 
 
 class Rewriter:
-    """Rewrites one query; `outputs` holds what each select in it gives."""
+    """Rewrites one query; `outputs` holds what each select in it gives.
 
-    def __init__(self, scopes: dict[int, Scope], now_ms: int) -> None:
+    With `puts_off`, a `waiting_reason` that is only given out is an invocation's number until then (`Kind.REASON`);
+    `visit` raises `LooksAtReasons` where something else is done with it.
+    """
+
+    def __init__(self, scopes: dict[int, Scope], now_ms: int, *, puts_off: bool) -> None:
         self._scopes = scopes
         self._now_ms = now_ms
+        self._puts_off = puts_off
         self._outputs: dict[int, list[tuple[str, Kind]]] = {}
         self._stack: list[Scope] = []
         self._handlers: dict[type[exp.Expr], Callable[[Any], exp.Expr]] = {
@@ -108,6 +114,8 @@ class Rewriter:
             left, right = self.outputs_of(node.this), self.outputs_of(node.expression)
             if len(left) != len(right):
                 raise BadQuery(f"the sides of a {node.key.upper()} have {len(left)} and {len(right)} columns")
+            if has_reason(left) or has_reason(right):
+                raise LooksAtReasons
             self._outputs[id(node)] = [
                 (name, kind if kind is not Kind.NULL else other)
                 for (name, kind), (_, other) in zip(left, right, strict=True)
@@ -136,7 +144,9 @@ class Rewriter:
         order = ("from_", "joins", "laterals", "expressions")
         self._children(node, order)
         self._unnest(node)
-        self._outputs[id(node)] = [(each.alias_or_name, kind_of(each)) for each in node.expressions]
+        outputs = self._outputs[id(node)] = [(each.alias_or_name, kind_of(each)) for each in node.expressions]
+        if has_reason(outputs) and not only_gives_out(node):
+            raise LooksAtReasons
         self._hint(node)
         self._children(node, tuple(key for key in node.args if key not in (*order, "with_")))
         self._stack.pop()
@@ -173,18 +183,28 @@ class Rewriter:
             if known is None:
                 return typed(node, Kind.ANY)
             if node.name in known:
-                return typed(node, known[node.name])
+                return self._given_out(node, source, known[node.name])
             raise BadQuery(f"no column {node.name} in {node.table}{position(node)}. {near(node.name, known)}")
         if not node.table and scopes:
             for name, kind in self._outputs.get(id(scopes[0].expression), ()):
                 if name == node.name:
-                    return typed(node, kind)
+                    return self._given_out(node, None, kind)
         if node.table:
             raise BadQuery(f"no table {node.table} in this query{position(node)}")
         every = {
             name for scope in scopes for source in scope.sources.values() for name in self._columns_of(source) or ()
         }
         raise BadQuery(f"no column {node.name}{position(node)}. {near(node.name, every)}")
+
+    def _given_out(self, node: exp.Column, source: Any, kind: Kind) -> exp.Expr:
+        """A known column; a `waiting_reason` that goes from here into the result, or a select around, is put off."""
+        if kind is Kind.REASON and not is_output(node):
+            raise LooksAtReasons
+        is_reason = node.name == "waiting_reason" and isinstance(source, exp.Table) and source.name == "sys_invocation"
+        if self._puts_off and is_reason and is_output(node):
+            node.set("this", exp.to_identifier(REASON_HINT))
+            kind = Kind.REASON
+        return typed(node, kind)
 
     def _columns_of(self, source: Any) -> dict[str, Kind] | None:
         """By name, of a table or of a select; None while that is not known, as in a recursion."""
@@ -210,6 +230,8 @@ class Rewriter:
 
     def _subquery(self, node: exp.Subquery) -> exp.Expr:
         outputs = self._outputs.get(id(node.this))
+        if outputs and has_reason(outputs) and not is_table(node):
+            raise LooksAtReasons
         return typed(node, outputs[0][1] if outputs else Kind.ANY)
 
     def _cast(self, node: exp.Cast) -> exp.Expr:

@@ -13,6 +13,8 @@ from perdure.server.query.kinds import Kind
 
 OPEN_HINT = "_stored"
 """A column beyond those that are shown: the status as it is stored, which the store's indexes know."""
+REASON_HINT = "_waiting"
+"""Another: the number of an invocation that has not ended, in place of its `waiting_reason`."""
 
 _KEYED = "handler_type = 'EXCLUSIVE' and status in ('pending', 'ready', 'suspended', 'paused')"
 
@@ -39,6 +41,7 @@ class Table(Struct, frozen=True):
         shown = [f'{column.sql} as "{column.name}"' for column in self.columns]
         if self.name in ("sys_invocation", "sys_invocation_status"):
             shown.append(f'i.status as "{OPEN_HINT}"')
+            shown.append(f"case when i.status <> 'completed' then i.number end as \"{REASON_HINT}\"")
         return f"select {', '.join(shown)} from {self.source}"
 
 

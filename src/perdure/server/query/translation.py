@@ -7,6 +7,7 @@ its kind kept beside it: that is what tells a moment from a number, and so what 
 from typing import Any
 
 from msgspec import Struct
+from sqlglot import exp
 from sqlglot.errors import OptimizeError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from sqlglot.optimizer.qualify_columns import qualify_columns
@@ -16,6 +17,7 @@ from sqlglot.optimizer.scope import traverse_scope
 from perdure.server.query.dialect import QueryDialect
 from perdure.server.query.kinds import Kind
 from perdure.server.query.problems import BadQuery
+from perdure.server.query.putting_off import LooksAtReasons
 from perdure.server.query.rewriting import BY_VIEW, Rewriter
 from perdure.server.query.statements import (
     check_unique,
@@ -37,15 +39,24 @@ class Output(Struct, frozen=True):
 
 
 class Translated(Struct, frozen=True):
-    """`live` names the copies of the engine's memory that the query reads."""
+    """`live` names the copies of the engine's memory that the query reads, `reasons` the places of the outputs that
+    are invocations' numbers, for the sentences that the engine has to say."""
 
     sql: str
     outputs: list[Output]
     live: list[str]
+    reasons: list[int]
 
 
 def translate(sql: str, now_ms: int) -> Translated:
     """Raises `BadQuery`, which says what is wrong, and where as far as that is known."""
+    try:
+        return _translate(sql, now_ms, puts_off=True)
+    except LooksAtReasons:
+        return _translate(sql, now_ms, puts_off=False)
+
+
+def _translate(sql: str, now_ms: int, *, puts_off: bool) -> Translated:
     tree = parse(sql)
     names = result_names(tree)
     tables = resolve_tables(tree)
@@ -57,7 +68,9 @@ def translate(sql: str, now_ms: int) -> Translated:
         scopes = {id(scope.expression): scope for scope in traverse_scope(tree)}
     except OptimizeError as error:
         raise BadQuery(unresolved(error, tables)) from error
-    rewriter = Rewriter(scopes, now_ms)
+    with_ = tree.find(exp.With)
+    recursive = with_ is not None and with_.recursive  # in which the kinds of columns are not known
+    rewriter = Rewriter(scopes, now_ms, puts_off=puts_off and not recursive)
     tree = rewriter.visit(tree)
     kinds = rewriter.outputs_of(tree)
     if names is None or len(names) != len(kinds):
@@ -66,5 +79,8 @@ def translate(sql: str, now_ms: int) -> Translated:
         check_unique(names)
     live = {each for table in tables for each in table.live}
     text = tree.sql(dialect="sqlite", identify=True)
-    outputs = [Output(name, kind) for name, (_, kind) in zip(names, kinds, strict=True)]
-    return Translated(text, outputs, sorted(live))
+    reasons = [place for place, (_, kind) in enumerate(kinds) if kind is Kind.REASON]
+    outputs = [
+        Output(name, Kind.TEXT if kind is Kind.REASON else kind) for name, (_, kind) in zip(names, kinds, strict=True)
+    ]
+    return Translated(text, outputs, sorted(live), reasons)

@@ -1,7 +1,8 @@
 """The process that runs queries, one at a time: started by `queries`, ended by it or with it.
 
 It talks over its standard input and output in frames: a length of four bytes, then a list in MessagePack whose first
-item says what it is. What a query costs in time, memory and Python's lock, this process pays and not the engine.
+item says what it is. What a query costs in time, memory and Python's lock, this process pays; the engine pays for what
+it is asked: copies of its memory, and the sentences of `waiting_reason`.
 """
 
 import os
@@ -50,7 +51,7 @@ def _answer(pipe: _Pipe, view: StoreView, sql: str, now_ms: int, as_json: bool, 
         view.take_live(pipe.ask("need", translated.live))
     encoder = JsonEncoder(translated.outputs) if as_json else ArrowEncoder(translated.outputs)
     rows = size = 0
-    for batch in view.batches(translated.sql):
+    for batch in view.batches(translated.sql, translated.reasons):
         rows += len(batch)
         part = encoder.rows(batch)
         size += len(part)
@@ -74,7 +75,7 @@ def serve(path: str, memory_bytes: int) -> None:
     _bound_memory(memory_bytes)
     os.nice(_NICE)
     pipe = _Pipe(sys.stdin.buffer, sys.stdout.buffer)
-    view = StoreView(path, lambda number: pipe.ask("reason", number))
+    view = StoreView(path, lambda numbers: pipe.ask("reasons", numbers))
     while (asked := pipe.read()) is not None:
         try:
             _answer(pipe, view, *asked)

@@ -1,6 +1,6 @@
 """A small store for queries, written by the engine's own statements, and a way to ask it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Store:
         self._database = Database(folder)
         self.path = str(self._database.path)
         self.ids: list[str] = []
+        self.asked: list[int] = []
 
     def invocation(self, **columns: Any) -> str:
         row = _REQUIRED | {"number": len(self.ids) + 1, "id": new_invocation_id()} | columns
@@ -59,12 +60,18 @@ class Store:
 
     def ask(self, sql: str, live: LiveRows | None = None) -> list[dict[str, Any]]:
         """The rows as JSON has them."""
-        view = StoreView(self.path, lambda number: f"reason {number}")
+        view = StoreView(self.path, self._say)
         view.take_live(live or {})
         translated = translate(sql, NOW_MS)
         encoder = JsonEncoder(translated.outputs)
-        body = b"".join([*(encoder.rows(batch) for batch in view.batches(translated.sql)), encoder.end()])
+        body = b"".join(
+            [*(encoder.rows(batch) for batch in view.batches(translated.sql, translated.reasons)), encoder.end()]
+        )
         return msgspec.json.decode(body)["rows"]
+
+    def _say(self, numbers: Sequence[int]) -> list[str]:
+        self.asked += numbers
+        return [f"reason {number}" for number in numbers]
 
     def value(self, sql: str) -> Any:
         """The one value of the one row; None where it is null."""

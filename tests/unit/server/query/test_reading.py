@@ -25,7 +25,7 @@ from tests.unit.server.query.stores import Store
 )
 def test_nothing_but_reading_our_tables_is_allowed(store: Store, sql: str) -> None:
     store.invocation()
-    view = StoreView(store.path, lambda _: None)
+    view = StoreView(store.path, lambda _: [])
     with pytest.raises(BadQuery):
         list(view.batches(sql))
 
@@ -33,7 +33,7 @@ def test_nothing_but_reading_our_tables_is_allowed(store: Store, sql: str) -> No
 def test_rows_are_counted_where_no_column_is_read(store: Store) -> None:
     """The official CLI counts so; SQLite then flattens the view, and names it no more when it asks what may be read."""
     store.invocation()
-    view = StoreView(store.path, lambda _: None)
+    view = StoreView(store.path, lambda _: [])
     [rows] = view.batches("select count(1) from (select * from sys_invocation limit 50000)")
     assert rows[0][0] == 1
 
