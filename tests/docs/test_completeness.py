@@ -13,7 +13,10 @@ import perdure
 from perdure.cli.app import app as cli
 from perdure.cli.exits import Exit
 from perdure.engine.config import EngineConfig, HandlerDefaults, RetryPolicy
+from perdure.engine.flow.rules import RULE
 from perdure.engine.invocation import Status
+from perdure.engine.registry import LAST_REVISION, OVERRIDES, PROMOTION
+from perdure.engine.schedules import DEFINITION, PROGRESS
 from perdure.errors import TerminalError
 from perdure.sdk import definition, workflow
 from perdure.sdk.virtual_object import ObjectHandlerOptions
@@ -211,6 +214,12 @@ def test_architecture_names_every_table_of_the_store() -> None:
     schema = (ROOT / "src/perdure/engine/store/schema.sql").read_text()
     text = (ROOT / "ARCHITECTURE.md").read_text()
     assert not [table for table in re.findall(r"create table (\w+)", schema) if f"| `{table}` |" not in text]
+
+
+def test_architecture_names_every_kind_of_setting() -> None:
+    [row] = [line for line in (ROOT / "ARCHITECTURE.md").read_text().splitlines() if line.startswith("| `setting` |")]
+    for kind in (RULE, DEFINITION, PROGRESS, OVERRIDES, PROMOTION, LAST_REVISION):
+        assert f"`{kind}`" in row
 
 
 def test_architecture_and_code_state_the_same_invariants() -> None:
