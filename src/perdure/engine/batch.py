@@ -175,6 +175,7 @@ def _invocation_row(invocation: Invocation) -> Row:
         invocation.retention_ms,
         invocation.journal_retention_ms,
         invocation.expires_at_ms,
+        invocation.paused_by,
     )
 
 

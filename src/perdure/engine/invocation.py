@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -59,6 +60,9 @@ LIFECYCLE: dict[tuple[Status, Step], Status] = {
     **{(status, Step.ENDED): Status.COMPLETED for status in Status if status is not Status.COMPLETED},
 }
 """The whole truth: what is not here is a bug of ours."""
+
+PausedBy = Literal["operator", "failure"]
+_PAUSED_BY: dict[Step, PausedBy] = {Step.HELD: "operator", Step.GAVE_UP: "failure"}
 
 STORED_AS: dict[Status, Status] = {Status.RUNNING: Status.READY, Status.BACKING_OFF: Status.READY}
 """Running and backing off are known in memory only: after a crash such an invocation is ready, and tried at once."""
@@ -127,6 +131,7 @@ class Invocation:
     retention_ms: int = 0
     journal_retention_ms: int = 0
     expires_at_ms: int | None = None
+    paused_by: PausedBy | None = None
 
     journal_length: int = 0
     attempt: int = 0
@@ -164,6 +169,7 @@ class Invocation:
         after = LIFECYCLE.get((self.status, step))
         assert after is not None, f"{self.id} is {self.status} and cannot have {step}"
         self.status = after
+        self.paused_by = _PAUSED_BY.get(step)
         self.modified_at_ms = now_ms
 
 

@@ -81,8 +81,7 @@ class Reasons:
 
     def _of_paused(self, invocation: Invocation) -> str:
         resume = f"`perdure invocations resume {invocation.id}` lets it go on"
-        failed = invocation.last_failure
-        if failed is None or invocation.modified_at_ms > failed.at_ms:
+        if invocation.paused_by == "operator":
             return f"was paused {self._since(invocation.modified_at_ms)} ago: {resume}"
         return f"is paused after {_failure(invocation)}: {resume}"
 
@@ -93,8 +92,8 @@ class Reasons:
 
     def _of_open_entries(self, invocation: Invocation, depth: int) -> str:
         """What a running invocation has asked for and not got, as far as it is on disk."""
-        open = pb.Future(waiting_completions=[id for id in invocation.issued if id not in invocation.known])
-        named = [text for text in self._awaited(invocation, open, depth) if text]
+        unanswered = pb.Future(waiting_completions=[id for id in invocation.issued if id not in invocation.known])
+        named = [text for text in self._awaited(invocation, unanswered, depth) if text]
         return f", and waits for {self._join(named)}" if named else ""
 
     def _join(self, texts: list[str]) -> str:

@@ -19,6 +19,13 @@ def store_of_version_1(folder: Path) -> None:
         " modified_at, completed_at, execute_at, place, protocol_version) values"
         f" (1, 'inv_1', 'Counter', 'ada', 'add', 'VIRTUAL_OBJECT', 'EXCLUSIVE', 'completed', 1, 1, {ENDED_MS}, 0, 0, 5)"
     )
+    for number, paused_ms in ((2, 5), (3, 6)):
+        store.execute(
+            "insert into invocation (number, id, service, handler, service_type, status, created_at, modified_at,"
+            " execute_at, place, protocol_version, last_failure) values"
+            " (?1, 'inv_' || ?1, 'Greeter', 'greet', 'SERVICE', 'paused', 1, ?2, 0, 0, 5, cast(?3 as blob))",
+            (number, paused_ms, '{"code":500,"message":"no","at_ms":5}'),
+        )
     store.execute("insert into state values ('Counter', 'ada', x'6e', x'31')")
     store.execute("insert into promise values ('Signup', 'ada', 'mail', null, cast('[]' as blob))")
     store.close()
@@ -55,5 +62,7 @@ def test_an_older_store_keeps_what_it_holds(tmp_path: Path) -> None:
         ended = reader.invocation(1)
         assert ended is not None
         assert ended.expires_at_ms == ENDED_MS + 24 * 60 * 60 * 1000
+        paused = [reader.invocation(2), reader.invocation(3)]
+        assert [each.paused_by for each in paused if each is not None] == ["failure", "operator"]
     finally:
         database.close()

@@ -1,7 +1,9 @@
-"""Why something waits is told at a price that does not depend on how many wait."""
+"""Why something waits: the words, and a price that does not depend on how many wait."""
 
 from typing import Any
 
+from perdure.engine.effects import StartAttempt
+from perdure.engine.events import AttemptFailed, PauseRequested, ResumeRequested
 from perdure.engine.ledger import Ledger
 from perdure.engine.mutation import Mutation
 from perdure.engine.reasons import Reasons
@@ -56,3 +58,20 @@ def test_the_last_of_many_costs_what_the_last_of_some_does(table: Table) -> None
     assert steps(table, 3_100) <= some + 1
     assert str(reason(table, 1_000)).endswith(", 998 ahead")
     assert str(reason(table, 3_100)).endswith(", 1000 or more ahead")
+
+
+def test_who_paused_it_is_known_also_within_one_millisecond_and_after_a_crash(table: Table) -> None:
+    failing, stopped = table.begin("Greeter/greet"), table.begin("Greeter/greet")
+    for invocation in (failing, stopped):
+        table.apply(AttemptFailed(invocation.number, invocation.attempt, 500, "no route to host"))
+    table.apply(PauseRequested(9, stopped.id))
+    table.apply(ResumeRequested(10, failing.id))
+    table.commit()
+    again = table.run(StartAttempt(failing.number, failing.standing))
+    table.apply(AttemptFailed(again.number, again.attempt, 570, "the code has changed"))
+    table.commit()
+    said = [reason(table, failing.number), reason(table, stopped.number)]
+    table = table.crash()
+    assert [reason(table, failing.number), reason(table, stopped.number)] == said
+    assert str(said[0]).startswith("is paused after `the code has changed`")
+    assert str(said[1]).startswith("was paused 0.0 s ago")

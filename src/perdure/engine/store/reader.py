@@ -233,6 +233,7 @@ def _invocation(row: tuple[Any, ...]) -> Invocation:
         retention,
         journal_retention,
         expires_at,
+        paused_by,
         journal_length,
     ) = row
     return Invocation(
@@ -266,6 +267,7 @@ def _invocation(row: tuple[Any, ...]) -> Invocation:
         retention_ms=retention,
         journal_retention_ms=journal_retention,
         expires_at_ms=expires_at,
+        paused_by=paused_by,
         journal_length=journal_length,
         stored_at_ms=modified_at,
     )

@@ -35,7 +35,8 @@ create table invocation (
     running_at        integer,  -- when it first ran; known late, with the next change of the row
     retention         integer not null default 0,  -- how long it is kept when it has ended
     journal_retention integer not null default 0,
-    expires_at        integer   -- when it has ended: the next time at which something of it is to be purged
+    expires_at        integer,  -- when it has ended: the next time at which something of it is to be purged
+    paused_by         text      -- operator or failure, while it is paused
 ) strict;
 
 -- What recovery asks for, who holds a key or waits for it, what was called by whom and runs where: small, since completed

@@ -56,6 +56,7 @@ INVOCATION_COLUMNS = (
     "retention",
     "journal_retention",
     "expires_at",
+    "paused_by",
 )
 # What never changes after the row was made is left alone, and with it the indexes over it.
 _CHANGING = (
@@ -74,6 +75,7 @@ _CHANGING = (
     "retention",
     "journal_retention",
     "expires_at",
+    "paused_by",
 )
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)
 
