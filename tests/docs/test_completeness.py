@@ -62,6 +62,14 @@ def test_every_command_and_option_is_documented(path: str, command: Any) -> None
     assert not [option for option in options if not says(section, option)]
 
 
+@pytest.mark.parametrize("path", [path for path, command in COMMANDS[1:] if not command.hidden])
+def test_every_command_is_in_the_readme(path: str) -> None:
+    _, noun, *below = path.split()
+    rows = [row for row in (ROOT / "README.md").read_text().splitlines() if re.match(rf"\| `perdure {noun}[ `]", row)]
+    assert len(rows) == 1
+    assert all(f"`{each}`" in rows[0] for each in below)
+
+
 def _section(text: str, path: str) -> str:
     """What the page says of a command: the part under `## perdure noun`, or its beginning for `perdure` itself."""
     noun = " ".join(path.split()[:2])
