@@ -1,7 +1,8 @@
 """The ledger: all of the engine's state that is not on disk, the batch that the next commit writes, and what can be
-done to them. Nothing here waits or does I/O; commands, timers and operators all act through it.
+done to them. Nothing here awaits, or asks a clock; commands, timers and operators all act through it.
 
-It reads what is committed through the store's reader, and sees what is not committed yet through its caches: an
+It reads what is committed through the store's reader, in the engine's loop: a look-up by key takes some 20 us, and a
+journal or an object's state what it takes to decode them. What is not committed yet it sees through its caches: an
 invocation stays in memory from its first change in a batch until that batch is committed, and as long as it runs.
 
 Invariants, which the simulation checks (tests/simulation/invariants.py, and L3 by its crashes):
