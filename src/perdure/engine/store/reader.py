@@ -1,7 +1,7 @@
 """Answers the engine's questions from what is committed, by key or in the order of an index, of which a part is read.
 
-Only when the engine starts does it walk over all that there is of something: `ready`, `pending`, `last_place`, `settings`,
-`deployments`.
+Only when the engine starts does it walk over all that there is of something: `ready`, `pending`, `last_place`,
+`settings`, `deployments`.
 """
 
 from collections import deque
