@@ -229,6 +229,7 @@ async def test_attach_waits_for_what_runs(served: Served) -> None:
     served.engine.release.set()
     response = await served.ingress.get(f"/restate/attach/{accepted['invocationId']}")
     assert (response.status_code, response.content) == (200, b"attached")
+    assert served.engine.described == []  # why it waits takes its whole journal to say, and nobody asked
 
 
 async def test_health_names_the_services_once_the_engine_is_ready(served: Served) -> None:

@@ -42,13 +42,13 @@ class Invocations:
         self._reasons = Reasons(ledger.reader, ledger.find_number, clock, ledger.flow.position)
 
     def describe(self, invocation_id: str) -> InvocationView:
-        """What is known of an invocation, and in a sentence why it waits."""
-        self._check_open()
+        """What is known of an invocation, and in a sentence why it waits: for that, its journal is read."""
         invocation = self.committed(invocation_id)
         return view_of(invocation, self._reasons.of(invocation))
 
     def committed(self, invocation_id: str) -> Invocation:
         """An invocation as it is on disk, with what only memory knows where the two do not differ."""
+        self._check_open()
         id = checked_id(invocation_id)
         invocation = self._ledger.find(id)
         if invocation is not None and self._ledger.is_uncommitted(invocation.number):

@@ -203,14 +203,14 @@ class Ingress:
         return Answer(202, [])
 
     async def _result(self, invocation_id: str, *, wait: bool) -> Answer:
-        view = self._engine.invocations.describe(invocation_id)
+        target = self._engine.invocations.committed(invocation_id).target
         outcome = self._engine.output(invocation_id)
         if outcome is None and not wait:
             return refusal(470, "not ready: the invocation has not ended")
         if outcome is None:
             outcome = await self._engine.attach(invocation_id)
         try:
-            output = self._entrance(view.target_service_name, view.target_handler_name).output
+            output = self._entrance(target.service, target.handler).output
         except UnknownTarget:  # its handler is served no more
             output = OutputHeaders()
         return output_answer(outcome, output, says_expiry=True)

@@ -82,6 +82,11 @@ MANIFEST = Manifest(
 )
 
 
+class Stored(Struct, frozen=True):
+    target: Target
+    status: str
+
+
 class View(Struct, frozen=True):
     id: str
     target_service_name: str
@@ -170,6 +175,7 @@ class FakeEngine:
         self.release = asyncio.Event()
         self.asked: list[Asked] = []
         self.told: list[tuple[object, ...]] = []
+        self.described: list[str] = []
         self.outcomes: dict[str, Outcome | None] = {}
         self.targets: dict[str, Target] = {}
         self.deployments = FakeDeployments(self.registry)
@@ -221,12 +227,12 @@ class FakeEngine:
         return Accepted(invocation_id, new, 1_800_000_000_007 if delay_ms is not None else None)
 
     async def attach(self, invocation_id: str) -> Outcome:
-        self.describe(invocation_id)
+        self.committed(invocation_id)
         await self.release.wait()
         return Outcome(InvocationId(invocation_id), b"attached", kept_until_ms=KEPT_UNTIL_MS)
 
     def output(self, invocation_id: str) -> Outcome | None:
-        self.describe(invocation_id)
+        self.committed(invocation_id)
         return self.outcomes[invocation_id]
 
     async def resolve_awakeable(self, awakeable_id: str, value: bytes) -> None:
@@ -238,7 +244,7 @@ class FakeEngine:
         self.told.append(("reject", awakeable_id, message, code))
 
     async def send_signal(self, invocation_id: str, name: str, result: bytes | Failure) -> None:
-        self.describe(invocation_id)
+        self.committed(invocation_id)
         self.told.append(("signal", invocation_id, name, result))
 
     async def complete_promise(
@@ -257,12 +263,16 @@ class FakeEngine:
         self._act("resume", invocation_id)
 
     def describe(self, invocation_id: str) -> View:
+        stored = self.committed(invocation_id)
+        self.described.append(invocation_id)
+        return View(invocation_id, stored.target.service, stored.target.handler, stored.status)
+
+    def committed(self, invocation_id: str) -> Stored:
         parse_invocation_id(invocation_id)
         target = self.targets.get(invocation_id)
         if target is None:
             raise UnknownInvocation(invocation_id)
-        status = "running" if self.outcomes[invocation_id] is None else "completed"
-        return View(invocation_id, target.service, target.handler, status)
+        return Stored(target, "running" if self.outcomes[invocation_id] is None else "completed")
 
     def _take_in(self, target: Target, idempotency_key: str | None) -> tuple[InvocationId, bool]:
         if self.stopping:
@@ -280,6 +290,6 @@ class FakeEngine:
         return invocation_id, new
 
     def _act(self, act: str, invocation_id: str) -> None:
-        if self.describe(invocation_id).status == "completed":
+        if self.committed(invocation_id).status == "completed":
             raise Conflict(f"{invocation_id} has ended already")
         self.told.append((act, invocation_id))
