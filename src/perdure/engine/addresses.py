@@ -12,6 +12,8 @@ from perdure.errors import UsageError
 EMBEDDED_URI = "inproc://embedded"
 
 _NOT_IN_HOST_NAMES = re.compile(r"[\x00-\x20\x7f!\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]")
+_PORT = re.compile(r":\d*$", re.ASCII)
+_PORTS = {"http": 80, "https": 443}
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_HEADER_VALUES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -38,7 +40,8 @@ def check_address(address: Address) -> Address:
 
 
 def normal_uri(uri: str) -> str:
-    """The one spelling of an endpoint's address: lower-case host, no query, `/` as the shortest path.
+    """The one spelling of an endpoint's address: lower-case host, no port that goes without saying, no query, `/` as the
+    shortest path.
 
     Raises:
         UsageError: it is not an http or https address; the message says what is wrong with it.
@@ -53,12 +56,14 @@ def normal_uri(uri: str) -> str:
             f"uri: {uri!r} is not the address of a service endpoint ({error}): expected something like http://host:9080"
         ) from error
     user, at, place = parts.netloc.rpartition("@")
-    return urlunsplit((parts.scheme, user + at + place.lower(), parts.path.rstrip("/") or "/", "", ""))
+    host = _PORT.sub("", place).lower()
+    port = "" if parts.port in (None, _PORTS[parts.scheme]) else f":{parts.port}"
+    return urlunsplit((parts.scheme, user + at + host + port, parts.path.rstrip("/") or "/", "", ""))
 
 
 def _check_parts(parts: SplitResult) -> None:
     """Raises `ValueError` where an HTTP client could not even try to connect."""
-    if parts.scheme not in ("http", "https"):
+    if parts.scheme not in _PORTS:
         raise ValueError("neither http nor https")
     host = parts.hostname
     if not host:

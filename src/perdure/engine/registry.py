@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, json
 
+from perdure.engine.addresses import normal_uri
 from perdure.engine.config import HandlerDefaults
 from perdure.engine.deployment import Deployment, ServiceRevision, effective_handler_type
 from perdure.engine.events import Setting
@@ -152,8 +153,8 @@ class Registry:
         return deployment
 
     def deployment_at(self, uri: str) -> Deployment | None:
-        """The deployment that is registered under a (normal) URI."""
-        return next((deployment for deployment in self.deployments.values() if deployment.uri == uri), None)
+        """The deployment that is registered under a (normal) URI; an older perdure stored other spellings."""
+        return next((each for each in self.deployments.values() if normal_uri(each.uri) == uri), None)
 
     def serves(self, deployment_id: DeploymentId) -> list[str]:
         """The services whose new invocations go to a deployment."""

@@ -257,10 +257,21 @@ def test_a_handlers_type_follows_from_its_service_where_it_is_not_said(admin: Ad
     assert admin.registry.resolve("S", "h").handler_type == effective
 
 
+def test_an_address_that_an_older_engine_stored_with_its_port_is_the_same(admin: Admin) -> None:
+    first = admin.register("http://h", manifest(service("Greeter", "greet"))).deployment
+    admin.registry.put(msgspec.structs.replace(first, uri="http://h:80/"))
+    again = admin.register("http://h:80", manifest(service("Greeter", "greet"))).deployment
+    assert again.id == first.id
+
+
 def test_an_address_has_one_spelling() -> None:
     assert normal_uri("localhost:9080") == normal_uri("http://LOCALHOST:9080/") == "http://localhost:9080/"
     assert normal_uri("https://host/prefix/") == "https://host/prefix"
     assert normal_uri("http://[::1]:9080") == "http://[::1]:9080/"
+    assert normal_uri("http://h:80/a") == normal_uri("http://h:/a") == normal_uri("http://h:080/a") == "http://h/a"
+    assert normal_uri("https://u:1@h:443") == "https://u:1@h/"
+    assert normal_uri("http://[::80]:80") == normal_uri("http://[::80]") == "http://[::80]/"
+    assert (normal_uri("http://h:443"), normal_uri("https://h:80")) == ("http://h:443/", "https://h:80/")
     assert normal_uri("http://User:Pass@Host:1/A") == "http://User:Pass@host:1/A"
 
 
