@@ -10,17 +10,18 @@ JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench docs proto lock clean
+.PHONY: help demo test check format bench compatibility docs proto lock clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.demo ## Agents answer, the engine is killed and goes on: the two-minute tour
 	$(BIN)/perdure demo --once
 
 test: check $(PEERS)/.installed $(NPM)/.installed ## All checks and all tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/e2e
-	$(BIN)/pytest tests/integration tests/conformance tests/peers tests/e2e
+	$(BIN)/pytest tests/conformance -n $(JOBS) --dist loadgroup
+	$(BIN)/pytest tests/integration tests/peers tests/e2e
 
 check: $(VENV)/.dev ## Format, lint and types
 	$(BIN)/ruff format --check .
@@ -33,6 +34,9 @@ format: $(VENV)/.dev ## Put the code into the house's format
 
 bench: $(VENV)/.dev $(NPM)/.installed ## Measure beside the peers, print ratios
 	$(BIN)/python -m benchmarks
+
+compatibility: $(VENV)/.dev $(PEERS)/.installed $(NPM)/.installed ## Write docs/compatibility.md, out of a run with the peers
+	$(BIN)/pytest tests/conformance -n $(JOBS) --dist loadgroup -p tests.conformance.compatibility
 
 docs: $(VENV)/.dev ## Run every sample of the documentation
 	$(BIN)/pytest tests/docs

@@ -55,27 +55,28 @@ class Result(Struct, frozen=True):
 
 
 class Recorder:
-    """Takes down what each test comes to; writes the page at the end."""
+    """Takes down what each test comes to; writes the page at the end. Under xdist the tests are other processes'."""
 
     def __init__(self) -> None:
-        self._pairs: dict[str, Pair] = {}
         self._results: list[Result] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         if pair := pair_of(item):
-            self._pairs[item.nodeid] = pair
+            item.user_properties.append(("pair", (pair.sdk, pair.engine, pair.way)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        pair = self._pairs.get(report.nodeid)
-        if pair is None or (report.when != "call" and report.passed):
+        properties = dict(report.user_properties)
+        if "pair" not in properties or (report.when != "call" and report.passed):
             return
+        pair = Pair(*properties["pair"])
         file, _, test = report.nodeid.partition("::")
         lack = what_lacks(pair.name, test.partition("[")[0]) if hasattr(report, "wasxfail") else None
         outcome = "passed" if report.passed else "lacking" if lack else "failed"
         self._results.append(Result(Path(file).stem, pair, outcome, lack))
 
-    def pytest_sessionfinish(self) -> None:
-        PAGE.write_text(page(self._results))
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not hasattr(session.config, "workerinput"):
+            PAGE.write_text(page(self._results))
 
 
 def pair_of(test: pytest.Item) -> Pair | None:

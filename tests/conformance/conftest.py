@@ -69,6 +69,7 @@ class Ingress:
 
 def pytest_itemcollected(item: pytest.Function) -> None:
     arrangement = arrangement_of(item)
+    item.add_marker(pytest.mark.xdist_group(arrangement.name if arrangement else item.module.__name__))
     if arrangement and (lack := what_lacks(arrangement.name, item.originalname)):
         item.add_marker(pytest.mark.xfail(reason=lack.reason, strict=True))
 

@@ -5,15 +5,17 @@ from typing import Any
 
 from tests.conformance.services import echo, nap, put, sdk, tried
 
+QUICKLY = timedelta(milliseconds=20)
+
 
 def three_attempts(then: str) -> Any:
-    return sdk.InvocationRetryPolicy(initial_interval=timedelta(milliseconds=20), max_attempts=3, on_max_attempts=then)
+    return sdk.InvocationRetryPolicy(initial_interval=QUICKLY, max_attempts=3, on_max_attempts=then)
 
 
 patient = sdk.Service("Patient", inactivity_timeout=timedelta(milliseconds=100))
 doomed = sdk.Service("Doomed", invocation_retry_policy=three_attempts("kill"))
 stubborn = sdk.Service("Stubborn", invocation_retry_policy=three_attempts("pause"))
-fickle = sdk.Service("Fickle")
+fickle = sdk.Service("Fickle", invocation_retry_policy=sdk.InvocationRetryPolicy(initial_interval=QUICKLY))
 
 
 # ---- attempts that stand still are ended, and made again when there is something to do ----

@@ -60,9 +60,9 @@ def test_what_has_not_begun_is_cancelled_too(ingress: Ingress) -> None:
 
 
 def test_what_waits_for_its_key_is_cancelled_too(ingress: Ingress, name: str) -> None:
-    holder = ingress.send(f"Ledger/{name}/holds/send", 1000)
+    holder = ingress.send(f"Ledger/{name}/holds/send", 300)
     waiting = ingress.send(f"Ledger/{name}/add/send", 1)
     ingress.cancel(waiting)
     assert ingress.attach(waiting).status_code in NEVER_BEGUN
-    assert ingress.attach(holder).json() == "held 1000"
+    assert ingress.attach(holder).json() == "held 300"
     assert ingress.call(f"Ledger/{name}/total") is None

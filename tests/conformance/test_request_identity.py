@@ -1,4 +1,4 @@
-"""Request identity between real processes: whose signatures each SDK takes, of which engine, and what refusals say."""
+"""Between real processes: whose signatures each SDK takes, of which engine, and what refusals say."""
 
 import sys
 import time

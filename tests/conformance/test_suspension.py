@@ -35,7 +35,7 @@ def test_who_waits_for_two_things_has_both(ingress: Ingress, name: str) -> None:
 
 
 def test_sleeps_calls_and_attached_results_wake_who_is_suspended(ingress: Ingress) -> None:
-    assert ingress.call("Patient/naps", 400) == ["slept 400", "slept 400"]
+    assert ingress.call("Patient/naps", 250) == ["slept 250", "slept 250"]
 
 
 def test_who_is_suspended_is_cancelled(ingress: Ingress, name: str) -> None:

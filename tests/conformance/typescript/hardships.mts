@@ -5,8 +5,10 @@ import { type Context, RestatePromise, type RetryPolicy, service, TerminalError 
 import { mailbox, plain } from "./services.mts";
 import { begin, tried } from "./telling.mts";
 
+const QUICKLY = 20;
+
 const threeAttempts = (then: "kill" | "pause"): RetryPolicy => ({
-  initialInterval: 20,
+  initialInterval: QUICKLY,
   maxAttempts: 3,
   onMaxAttempts: then,
 });
@@ -102,6 +104,10 @@ const stubborn = service({
   options: { retryPolicy: threeAttempts("pause") },
 });
 
-const fickle = service({ name: "Fickle", handlers: { changes } });
+const fickle = service({
+  name: "Fickle",
+  handlers: { changes },
+  options: { retryPolicy: { initialInterval: QUICKLY } },
+});
 
 export const services = [patient, doomed, stubborn, fickle];
