@@ -1,7 +1,5 @@
 """The ledger's invariants, as they must hold on disk and in memory after every commit."""
 
-from pathlib import Path
-
 import apsw
 
 from perdure.engine.invocation import STORED_AS, Invocation
@@ -21,14 +19,10 @@ _QUESTIONS = {
 }
 
 
-def check(ledger: Ledger, store: Path) -> None:
+def check(ledger: Ledger, disk: apsw.Connection) -> None:
     """Raises `AssertionError` that names the invariant."""
-    disk = apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READONLY)
-    try:
-        for invariant, question in _QUESTIONS.items():
-            assert disk.execute(question).fetchall() == [], invariant
-    finally:
-        disk.close()
+    for invariant, question in _QUESTIONS.items():
+        assert disk.execute(question).fetchall() == [], invariant
     for invocation in ledger.invocations_in_memory():
         if ledger.is_uncommitted(invocation.number):
             continue  # changed since

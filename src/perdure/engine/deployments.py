@@ -27,7 +27,20 @@ logger = logging.getLogger(__name__)
 Ask: TypeAlias = Callable[[Callable[[int], Event]], Awaitable[Answer]]
 """`Cycle.ask`: applies an event, and answers after its commit."""
 
+Connect: TypeAlias = Callable[[Address], Transport]
+"""Makes the way to an endpoint, without asking it anything yet."""
+
 _SHOWN = 3  # invocations that a refusal names
+
+
+def over_http(address: Address, signer: Signer | None = None) -> Transport:
+    """The way over HTTP; `signer` signs what is asked there."""
+    return HttpTransport(
+        address.uri,
+        use_http_11=address.use_http_11,
+        additional_headers=dict(address.additional_headers),
+        signer=signer,
+    )
 
 
 class DeploymentUpdate(Struct, frozen=True):
@@ -47,21 +60,15 @@ class DeploymentUpdate(Struct, frozen=True):
 class Deployments:
     """The deployments of a registry, and the ways to them.
 
-    `clock` gives the time in milliseconds; `signer` signs what the deployments are asked.
+    `clock` gives the time in milliseconds.
     `begin` comes later, with what the cycle can do: that needs the ways itself.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        leftovers: Leftovers,
-        clock: Callable[[], int],
-        signer: Signer | None = None,
-    ) -> None:
+    def __init__(self, registry: Registry, leftovers: Leftovers, clock: Callable[[], int], connect: Connect) -> None:
         self.registry = registry
         self.left = leftovers
         self._clock = clock
-        self._signer = signer
+        self._connect = connect
         self._transports: dict[DeploymentId, Transport] = {}
         self._closing: set[asyncio.Task[None]] = set()
         # One change after the other, each to its commit: a plan counts on the registry as it is, and what is said to
@@ -92,7 +99,7 @@ class Deployments:
                 raise Conflict(
                     "this engine was started without its embedded services: start it with `perdure up module:attr`"
                 )
-            transport = self._transports[deployment_id] = self._transport(deployment.address)
+            transport = self._transports[deployment_id] = self._connect(deployment.address)
         return transport
 
     # ---- registering ----
@@ -113,7 +120,7 @@ class Deployments:
             DeploymentRejected: what it serves cannot be accepted; the message says why and what to do.
         """
         address = check_address(address)
-        transport = self._transport(address)
+        transport = self._connect(address)
         try:
             manifest = await transport.discover()
         finally:
@@ -168,7 +175,7 @@ class Deployments:
         discovered = None
         address = self._address_after(self.registry.deployment(deployment_id), changes, overwrite)
         if overwrite:
-            transport = self._transport(address)
+            transport = self._connect(address)
             try:
                 discovered = await transport.discover()
             finally:
@@ -336,11 +343,3 @@ class Deployments:
         task = asyncio.ensure_future(closing)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-    def _transport(self, address: Address) -> HttpTransport:
-        return HttpTransport(
-            address.uri,
-            use_http_11=address.use_http_11,
-            additional_headers=dict(address.additional_headers),
-            signer=self._signer,
-        )
