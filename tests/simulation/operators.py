@@ -146,8 +146,8 @@ class Operator:
             (self._purge, 3),
             (self._replace_state, 2),
             (self._rule, 2),
-            (self._deploy, 4),
-            (self._schedule, 2),
+            (self._deploy, 6),
+            (self._schedule, 5),
         ]
         do, weights = zip(*doings, strict=True)
         for _ in range(self._actions):
@@ -279,7 +279,7 @@ class Operator:
         if chosen == SECOND:
             await self._ask("register", lambda engine: engine.deployments.register(Address(SECOND)))
             return
-        match self._hand.choice(["promote", "demote", "drain", "remove", "force"]):
+        match self._hand.choice(["promote", "demote", "drain", "drain", "remove", "force"]):
             case "promote":
                 await self._ask("promote", lambda engine: engine.deployments.promote(chosen))
             case "demote":
@@ -291,7 +291,7 @@ class Operator:
 
     async def _schedule(self) -> None:
         schedule = Schedule(id="often", target=Target("Node", "run"), every_ms=3_600_000, input=b'[["run",1]]')
-        match self._hand.choice(["create", "create", "pause", "trigger", "delete"]):
+        match self._hand.choice(["create", "create", "pause", "trigger", "trigger", "delete"]):
             case "create":
                 await self._ask("create schedule", lambda engine: engine.schedules.create(schedule))
             case "pause":
