@@ -37,14 +37,22 @@ class FaultyCommitter:
         self._crashes = crashes
 
     def submit(self, sealed: Sealed, done: Done) -> None:
-        self._loop.call_later(self._random.choice([0, 0, 0.001, 0.1]), self._commit, sealed, done)
+        delay_s = self._random.choice([None, 0, 0.001, 0.1])
+        if delay_s is None:
+            self._commit(sealed, done)
+        else:
+            self._loop.call_later(delay_s, self._commit, sealed, done)
 
     def _commit(self, sealed: Sealed, done: Done) -> None:
         crash = self._random.random() < self._crashes
         if crash and self._random.random() < 0.5:
-            done(Crash("before the commit"))
+            self._loop.call_soon(done, Crash("before the commit"))
             return
         self._writer.commit(sealed)
+        # What is on disk need not be known to be there yet: a thread says so when the loop has time for it.
+        self._loop.call_later(self._random.choice([0, 0, 0.001, 0.02]), self._tell, done, crash)
+
+    def _tell(self, done: Done, crash: bool) -> None:
         done(Crash("after the commit, before its effects") if crash else None)
         if not crash:
             self._after_commit()

@@ -55,6 +55,8 @@ class Place(Protocol):
 
     engine: Engine | None
 
+    async def an_engine(self) -> Engine: ...
+
     def query(self, sql: str) -> list[tuple[object, ...]]: ...
 
 
@@ -102,10 +104,8 @@ async def _granted(engine: Engine, wish: Wish) -> None:
 async def insist(place: Place, ask: Callable[[Engine], Awaitable[object]], *, refused: bool = False) -> bool:
     """Asks until an engine answers: whether it did what was asked, and did not refuse, where it may be `refused`."""
     while True:
-        engine = place.engine
+        engine = await place.an_engine()
         try:
-            if engine is None:
-                raise EngineStopping("between two engines")
             await ask(engine)
             return True
         except EngineStopping:

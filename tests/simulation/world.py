@@ -57,6 +57,7 @@ class World:
         self.operator = Operator(self, people, actions=people.choice([0, 5, 40]))
         self.agents = Agents(Effects(self._is_recorded), self.outsiders.wish)
         self.engine: Engine | None = None
+        self._there = asyncio.Event()
         self.engines = 0
         self.violation: AssertionError | None = None
 
@@ -108,22 +109,31 @@ class World:
         """An engine on the store, and after each crash the next one."""
         while True:
             engine = self._new_engine()
-            try:
-                await engine.start(self._connect())
-            except EngineStopping:
-                continue  # it crashed as it registered its services
+            await engine.start(self._connect())
             self.engine = engine
+            self._there.set()
             try:
                 error = await engine.wait_failed()
             finally:
                 self.engine = None
+                self._there.clear()
                 await engine.stop(grace_s=0)
             assert isinstance(error, Crash), error
+            await asyncio.sleep(self.random.choice([0, 0, 0.01, 4, 20_000]))  # much falls due while nobody is there
+
+    async def an_engine(self) -> Engine:
+        """The engine, as soon as there is one."""
+        while self.engine is None:
+            await self._there.wait()
+        return self.engine
 
     def _connect(self) -> FaultyTransport:
         """The way to a process that serves the agents."""
         endpoint = Endpoint(self.agents.services, clock=now_s)
-        manifest = msgspec.structs.replace(endpoint.manifest(self.mode), max_protocol_version=self.version)
+        manifest = endpoint.manifest(self.mode)
+        # Each time the code has changed, if only in its comments: then the start of an engine stores it.
+        services = [msgspec.structs.replace(each, documentation=f"{self.engines}") for each in manifest.services]
+        manifest = msgspec.structs.replace(manifest, max_protocol_version=self.version, services=services)
         transport = InProcessTransport(manifest, endpoint.open_attempt)
         return FaultyTransport(transport, self.random, self.breaks, self.silences)
 
@@ -159,9 +169,7 @@ class World:
         """Calls with an idempotency key, and again for as long as engines go away."""
         while True:
             try:
-                if self.engine is None:
-                    raise EngineStopping("between two engines")
-                return await self.engine.call(
+                return await (await self.an_engine()).call(
                     Target("Node", "run"), msgspec.json.encode(program), idempotency_key=f"program-{n}"
                 )
             except EngineStopping:

@@ -18,6 +18,7 @@ from perdure.engine.registration import GENTLE, Manner, Registration, plan, plan
 from perdure.engine.registry import Registry
 from perdure.errors import Conflict, DeploymentRejected, UsageError
 from perdure.protocol import ids
+from perdure.protocol.discovery import Manifest
 from perdure.protocol.ids import DeploymentId
 from perdure.transport.connection import Transport
 from perdure.transport.http import HttpTransport, Signer
@@ -58,9 +59,8 @@ class DeploymentUpdate(Struct, frozen=True):
 
 
 class Deployments:
-    """The deployments of a registry, and the ways to them.
+    """The deployments of a registry, and the ways to them. `clock` gives the time in milliseconds.
 
-    `clock` gives the time in milliseconds.
     `begin` comes later, with what the cycle can do: that needs the ways itself.
     """
 
@@ -140,15 +140,16 @@ class Deployments:
             await self._carry_out(registration, dry_run)
         return registration
 
-    async def register_embedded(self, transport: Transport) -> None:
+    def embed(self, transport: Transport, manifest: Manifest) -> None:
         """Serve the services in this process: one deployment, the same over all restarts, with what it serves now.
 
-        Whoever changes code and starts again wants that code to run: what gets lost by it is a warning.
+        Whoever changes code and starts again wants that code to run: what gets lost by it is a warning. Nothing is
+        awaited: an engine that starts recovers in the same turn, before any timer, and both are one commit.
         """
         registration = plan(
             self.registry,
             Address(EMBEDDED_URI),
-            await transport.discover(),
+            manifest,
             new_id=ids.new_deployment_id(),
             now_ms=self._clock(),
             manner=Manner(force=True),
@@ -158,7 +159,7 @@ class Deployments:
             logger.warning("%s", info.message, extra={"code": info.code})
         self._transports[registration.deployment.id] = transport
         if registration.changed:
-            await self._store(registration.deployment)
+            self._apply(self._change(0, registration.deployment))
 
     async def update(
         self, deployment_id: str, changes: DeploymentUpdate, *, overwrite: bool = False, dry_run: bool = False
@@ -325,10 +326,12 @@ class Deployments:
     # ---- storing ----
 
     async def _store(self, deployment: Deployment) -> None:
+        await self._ask(lambda request: self._change(request, deployment))
+
+    def _change(self, request: int, deployment: Deployment) -> DeploymentChanged:
         settings = self.registry.put(deployment)
-        record = deployment.encode()
-        await self._ask(lambda request: DeploymentChanged(request, deployment.id, record, settings))
         logger.info("deployment stored", extra={"deployment_id": deployment.id, "uri": deployment.uri})
+        return DeploymentChanged(request, deployment.id, deployment.encode(), settings)
 
     async def _store_settings(self, settings: tuple[Setting, ...]) -> None:
         await self._ask(lambda request: SettingsChanged(request, settings))

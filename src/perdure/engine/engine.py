@@ -121,13 +121,13 @@ class Engine:
             self.objects = Objects(self._ledger, self._cycle.ask)
             self.introspection = Introspection(self._ledger, reasons, self._database.path)
             if embedded is not None:
-                await self.deployments.register_embedded(embedded)
+                self.deployments.embed(embedded, await embedded.discover())
+            self._cycle.recover()
         except BaseException:
             committer.close()
             self._database.close()
             raise
         self._started = True
-        self._cycle.recover()
 
     async def stop(self, grace_s: float = 10.0) -> None:
         """Take nothing new, ask what runs to suspend, and wait for that up to `grace_s`; then close the store."""
