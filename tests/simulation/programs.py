@@ -6,11 +6,12 @@ A program is a list of steps. The same list is the handler's input, so one gener
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
-from perdure.errors import TerminalError
+from perdure.errors import TerminalError, TimedOut
 from perdure.sdk.capabilities.runs import RunOptions, run_key
 from perdure.sdk.combinators import gather, select
 from perdure.sdk.context import Context, ObjectContext, WorkflowContext, WorkflowSharedContext
@@ -42,6 +43,9 @@ def draw(random: random.Random, depth: int = 0, *, in_object: bool = False) -> l
                 "cancel",
                 "attach",
                 "later",
+                "outside",
+                "limited",
+                "circle",
             ]
         kind = random.choice(kinds)
         value = random.randint(0, 999)
@@ -70,7 +74,15 @@ def draw(random: random.Random, depth: int = 0, *, in_object: bool = False) -> l
             case "awakeable":
                 steps.append([kind, value, random.choice([0, 10, 10_000])])
             case "workflow":
-                steps.append([kind, f"wf-{random.getrandbits(60)}", value, below])
+                steps.append(
+                    [kind, f"wf-{random.getrandbits(60)}", value, below, random.choice(["handler", "outside"])]
+                )
+            case "outside":
+                steps.append([kind, random.choice(["awakeable", "signal"]), value, random.choice([True, False])])
+            case "limited":
+                steps.append([kind, random.choice([1, 60, 10_000])])
+            case "circle":
+                steps.append([kind, f"circle-{random.getrandbits(60)}"])
             case _:
                 raise AssertionError(kind)
     return steps
@@ -99,8 +111,14 @@ def expected(program: list[Step]) -> list[Any]:
                 results.append("terminal 418")
             case ["object", _, below]:
                 results.append(expected(below))
-            case ["workflow", _, value, below]:
+            case ["workflow", _, value, below, _]:
                 results.append([value, expected(below)])
+            case ["outside", _, value, resolved]:
+                results.append(value if resolved else "terminal 500")
+            case ["limited", _]:
+                results.append("raced")
+            case ["circle", _]:
+                results.append("terminal 508")
             case ["gather", branches]:
                 results.append([expected(branch) for branch in branches])
             case _:
@@ -118,7 +136,7 @@ def counts(program: list[Step], key: str | None = None) -> Counter[str]:
                 total[key] += value
             case ["object", object_key, below] | ["later", object_key, below, _]:
                 total += counts(below, object_key)
-            case ["call" | "send" | "terminal", below] | ["workflow", _, _, below]:
+            case ["call" | "send" | "terminal", below] | ["workflow", _, _, below, _]:
                 total += counts(below)
             case ["gather", branches]:
                 for branch in branches:
@@ -143,11 +161,26 @@ class Effects:
         return self.executions[key]
 
 
-class Agents:
-    """The services that interpret programs."""
+Way = Literal["awakeable", "signal", "promise"]
 
-    def __init__(self, effects: Effects) -> None:
+
+@dataclass(frozen=True)
+class Wish:
+    """What a handler waits for from outside: to whom it goes (an id, or a workflow's key), by which name, and what."""
+
+    way: Way
+    to: str
+    name: str
+    value: int
+    resolved: bool = True
+
+
+class Agents:
+    """The services that interpret programs. `wish` is told what they wait for from outside, maybe more than once."""
+
+    def __init__(self, effects: Effects, wish: Callable[[Wish], None]) -> None:
         self.effects = effects
+        self.wish = wish
         node = Service("Node")
         counter = VirtualObject("Counter")
         flow = Workflow("Flow")
@@ -173,6 +206,15 @@ class Agents:
         async def run_counter(ctx: ObjectContext, program: list[Any]) -> list[Any]:
             return await self.interpret(ctx, program)
 
+        @counter.handler("circle")
+        async def circle(ctx: ObjectContext, others: list[str]) -> str:
+            if not others:
+                return "there is no circle"
+            try:
+                return await ctx.object_call(circle, others[0], others[1:])
+            except TerminalError as error:
+                return f"terminal {error.status_code}"
+
         @flow.main("run")
         async def run_flow(ctx: WorkflowContext, what: list[Any]) -> list[Any]:
             _, program = what
@@ -188,6 +230,7 @@ class Agents:
         self.fail_node = fail_node
         self.resolve = resolve
         self.run_counter = run_counter
+        self.circle = circle
         self.run_flow = run_flow
         self.answer_flow = answer_flow
 
@@ -251,10 +294,32 @@ class Agents:
                 ctx.object_send(self.run_counter, key, below, send_delay=timedelta(milliseconds=delay_ms))
             case ["object", key, below]:
                 return await ctx.object_call(self.run_counter, key, below)
-            case ["workflow", key, value, below]:
+            case ["workflow", key, value, below, who]:
+                if who == "outside":
+                    self.wish(Wish("promise", key, "answer", value))
                 result = ctx.workflow_call(self.run_flow, key, [value, below])
-                await ctx.workflow_call(self.answer_flow, key, value)
+                if who == "handler":
+                    await ctx.workflow_call(self.answer_flow, key, value)
                 return await result
+            case ["outside", way, value, resolved]:
+                if way == "awakeable":
+                    id, answer = ctx.awakeable(type_hint=int)
+                    self.wish(Wish("awakeable", id, "", value, resolved))
+                else:
+                    name = str(ctx.uuid())
+                    answer = ctx.signal(name, type_hint=int)
+                    self.wish(Wish("signal", ctx.request().id, name, value, resolved))
+                try:
+                    return await answer
+                except TerminalError as error:
+                    return f"terminal {error.status_code}"
+            case ["limited", limit_ms]:
+                with suppress(TimedOut):
+                    await ctx.service_call(self.run_node, [["sleep", 50]], timeout=timedelta(milliseconds=limit_ms))
+                return "raced"
+            case ["circle", name]:
+                keys = [f"{name}-a", f"{name}-b", f"{name}-a"]
+                return await ctx.object_call(self.circle, keys[0], keys[1:])
             case ["gather", branches]:
                 return [await done for done in await gather(*(ctx.service_call(self.run_node, b) for b in branches))]
             case ["awakeable", value, delay_ms]:

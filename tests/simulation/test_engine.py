@@ -21,8 +21,8 @@ from perdure.errors import EngineStopping
 from perdure.sdk.endpoint import Endpoint
 from perdure.transport.connection import InvokeRequest, Receiver, Sender
 from perdure.transport.in_process import InProcessTransport
-from tests.simulation.virtual_loop import VirtualLoop
-from tests.simulation.world import FaultyCommitter, now_s
+from tests.simulation.faults import FaultyCommitter
+from tests.simulation.virtual_loop import VirtualLoop, now_s
 
 T = TypeVar("T")
 HOUR_S = 3_600

@@ -16,7 +16,7 @@ from perdure.engine.events import Target
 from perdure.engine.flow.rules import Limits, Matches, Rate, Rule, RuleDeletion, RulePut
 from perdure.errors import Conflict, Overloaded
 from tests.simulation.test_engine import House, in_virtual_time
-from tests.simulation.world import now_s
+from tests.simulation.virtual_loop import now_s
 
 
 class Work:

@@ -20,8 +20,9 @@ from perdure.errors import Conflict, EngineStopping
 from perdure.protocol.ids import scheduled_invocation_id
 from perdure.sdk.endpoint import Endpoint
 from perdure.transport.in_process import InProcessTransport
+from tests.simulation.faults import Crash
 from tests.simulation.test_engine import in_virtual_time
-from tests.simulation.world import START_S, Crash, now_s
+from tests.simulation.virtual_loop import START_S, now_s
 
 SPAN_S = 3 * 86_400 + 3_600
 DAILY = Schedule(id="daily", target=Target("Reports", "write"), cron="0 9 * * *", timezone="Europe/Berlin")

@@ -5,6 +5,13 @@ from typing import Any
 
 from perdure.testing.virtual_time import StandsStill, VirtualTime
 
+START_S = 1_800_000_000.0
+
+
+def now_s() -> float:
+    """The time in the running loop's world."""
+    return START_S + asyncio.get_running_loop().time()
+
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Runs days in milliseconds, and the same way each time."""

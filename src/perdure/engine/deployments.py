@@ -18,6 +18,7 @@ from perdure.engine.registration import GENTLE, Manner, Registration, plan, plan
 from perdure.engine.registry import Registry
 from perdure.errors import Conflict, DeploymentRejected, UsageError
 from perdure.protocol import ids
+from perdure.protocol.discovery import Manifest
 from perdure.protocol.ids import DeploymentId
 from perdure.transport.connection import Transport
 from perdure.transport.http import HttpTransport, Signer
@@ -27,7 +28,20 @@ logger = logging.getLogger(__name__)
 Ask: TypeAlias = Callable[[Callable[[int], Event]], Awaitable[Answer]]
 """`Cycle.ask`: applies an event, and answers after its commit."""
 
+Connect: TypeAlias = Callable[[Address], Transport]
+"""Makes the way to an endpoint, without asking it anything yet."""
+
 _SHOWN = 3  # invocations that a refusal names
+
+
+def over_http(address: Address, signer: Signer | None = None) -> Transport:
+    """The way over HTTP; `signer` signs what is asked there."""
+    return HttpTransport(
+        address.uri,
+        use_http_11=address.use_http_11,
+        additional_headers=dict(address.additional_headers),
+        signer=signer,
+    )
 
 
 class DeploymentUpdate(Struct, frozen=True):
@@ -45,23 +59,16 @@ class DeploymentUpdate(Struct, frozen=True):
 
 
 class Deployments:
-    """The deployments of a registry, and the ways to them.
+    """The deployments of a registry, and the ways to them. `clock` gives the time in milliseconds.
 
-    `clock` gives the time in milliseconds; `signer` signs what the deployments are asked.
     `begin` comes later, with what the cycle can do: that needs the ways itself.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        leftovers: Leftovers,
-        clock: Callable[[], int],
-        signer: Signer | None = None,
-    ) -> None:
+    def __init__(self, registry: Registry, leftovers: Leftovers, clock: Callable[[], int], connect: Connect) -> None:
         self.registry = registry
         self.left = leftovers
         self._clock = clock
-        self._signer = signer
+        self._connect = connect
         self._transports: dict[DeploymentId, Transport] = {}
         self._closing: set[asyncio.Task[None]] = set()
         # One change after the other, each to its commit: a plan counts on the registry as it is, and what is said to
@@ -92,7 +99,7 @@ class Deployments:
                 raise Conflict(
                     "this engine was started without its embedded services: start it with `perdure up module:attr`"
                 )
-            transport = self._transports[deployment_id] = self._transport(deployment.address)
+            transport = self._transports[deployment_id] = self._connect(deployment.address)
         return transport
 
     # ---- registering ----
@@ -113,7 +120,7 @@ class Deployments:
             DeploymentRejected: what it serves cannot be accepted; the message says why and what to do.
         """
         address = check_address(address)
-        transport = self._transport(address)
+        transport = self._connect(address)
         try:
             manifest = await transport.discover()
         finally:
@@ -133,15 +140,16 @@ class Deployments:
             await self._carry_out(registration, dry_run)
         return registration
 
-    async def register_embedded(self, transport: Transport) -> None:
+    def embed(self, transport: Transport, manifest: Manifest) -> None:
         """Serve the services in this process: one deployment, the same over all restarts, with what it serves now.
 
-        Whoever changes code and starts again wants that code to run: what gets lost by it is a warning.
+        Whoever changes code and starts again wants that code to run: what gets lost by it is a warning. Nothing is
+        awaited: an engine that starts recovers in the same turn, before any timer, and both are one commit.
         """
         registration = plan(
             self.registry,
             Address(EMBEDDED_URI),
-            await transport.discover(),
+            manifest,
             new_id=ids.new_deployment_id(),
             now_ms=self._clock(),
             manner=Manner(force=True),
@@ -151,7 +159,7 @@ class Deployments:
             logger.warning("%s", info.message, extra={"code": info.code})
         self._transports[registration.deployment.id] = transport
         if registration.changed:
-            await self._store(registration.deployment)
+            self._apply(self._change(0, registration.deployment))
 
     async def update(
         self, deployment_id: str, changes: DeploymentUpdate, *, overwrite: bool = False, dry_run: bool = False
@@ -168,7 +176,7 @@ class Deployments:
         discovered = None
         address = self._address_after(self.registry.deployment(deployment_id), changes, overwrite)
         if overwrite:
-            transport = self._transport(address)
+            transport = self._connect(address)
             try:
                 discovered = await transport.discover()
             finally:
@@ -318,10 +326,12 @@ class Deployments:
     # ---- storing ----
 
     async def _store(self, deployment: Deployment) -> None:
+        await self._ask(lambda request: self._change(request, deployment))
+
+    def _change(self, request: int, deployment: Deployment) -> DeploymentChanged:
         settings = self.registry.put(deployment)
-        record = deployment.encode()
-        await self._ask(lambda request: DeploymentChanged(request, deployment.id, record, settings))
         logger.info("deployment stored", extra={"deployment_id": deployment.id, "uri": deployment.uri})
+        return DeploymentChanged(request, deployment.id, deployment.encode(), settings)
 
     async def _store_settings(self, settings: tuple[Setting, ...]) -> None:
         await self._ask(lambda request: SettingsChanged(request, settings))
@@ -336,11 +346,3 @@ class Deployments:
         task = asyncio.ensure_future(closing)
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-    def _transport(self, address: Address) -> HttpTransport:
-        return HttpTransport(
-            address.uri,
-            use_http_11=address.use_http_11,
-            additional_headers=dict(address.additional_headers),
-            signer=self._signer,
-        )

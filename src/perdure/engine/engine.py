@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from perdure.engine.committer import Committer, ThreadCommitter
@@ -10,7 +11,7 @@ from perdure.engine.config import EngineConfig
 from perdure.engine.control import Invocations, checked_id
 from perdure.engine.cycle import TIMER_CHECK_S, Cycle
 from perdure.engine.deployment import Deployment
-from perdure.engine.deployments import Deployments
+from perdure.engine.deployments import Connect, Deployments, over_http
 from perdure.engine.effects import Answer
 from perdure.engine.events import (
     Accepted,
@@ -72,6 +73,7 @@ class Engine:
         *,
         clock: Callable[[], int] = wall_clock_ms,
         committer: Callable[[Writer, asyncio.AbstractEventLoop], Committer] = ThreadCommitter,
+        connect: Connect | None = None,
         timer_check_s: float = TIMER_CHECK_S,
     ) -> None:
         self._timer_check_s = timer_check_s
@@ -80,6 +82,7 @@ class Engine:
         self._signer = _signer(self.config.request_identity_key)
         self._clock = clock
         self._new_committer = committer
+        self._connect = connect or partial(over_http, signer=self._signer)
         self._started = False
         self._stopping = False
 
@@ -101,7 +104,7 @@ class Engine:
             self._ledger = Ledger(reader, self.registry, self.config)
             reasons = Reasons(reader, self._ledger.find_number, self._clock, self._ledger.flow.position)
             leftovers = Leftovers(self._ledger, PinnedReader(self._database.reading), reasons.of)
-            self.deployments = Deployments(self.registry, leftovers, self._clock, self._signer)
+            self.deployments = Deployments(self.registry, leftovers, self._clock, self._connect)
             self._cycle = Cycle(
                 self._ledger,
                 self.config,
@@ -118,13 +121,13 @@ class Engine:
             self.objects = Objects(self._ledger, self._cycle.ask)
             self.introspection = Introspection(self._ledger, reasons, self._database.path)
             if embedded is not None:
-                await self.deployments.register_embedded(embedded)
+                self.deployments.embed(embedded, await embedded.discover())
+            self._cycle.recover()
         except BaseException:
             committer.close()
             self._database.close()
             raise
         self._started = True
-        self._cycle.recover()
 
     async def stop(self, grace_s: float = 10.0) -> None:
         """Take nothing new, ask what runs to suspend, and wait for that up to `grace_s`; then close the store."""

@@ -46,6 +46,9 @@ from perdure.version import __version__
 logger = logging.getLogger(__name__)
 
 
+LAST, NUMBER = "last", "number"
+"""The setting that keeps the highest number of an invocation when that is purged."""
+
 _AT_REST = frozenset(
     {Status.SCHEDULED, Status.PENDING, Status.READY, Status.SUSPENDED, Status.PAUSED, Status.COMPLETED}
 )
@@ -72,7 +75,7 @@ class Ledger:
         self.flow = Scheduler(config.attempts_max, config.backlog_max, RuleBook.decode(reader.settings(RULE)))
         self.pending = reader.pending()
         self.next_expiry_ms = reader.next_expiry(-1)
-        self._last_number = reader.last_number()
+        self._last_number = max(reader.last_number(), int(reader.settings(LAST).get(NUMBER, 0)))
         self._last_place = reader.last_place()
         self.last_attempt = 0
         self._invocations: dict[int, Invocation] = {}
@@ -416,7 +419,11 @@ class Ledger:
         self.batch.events.append(row)
 
     def drop(self, invocation: Invocation) -> None:
-        """The invocation is purged with this batch: nothing of it is to be written any more."""
+        """The invocation is purged with this batch: nothing of it is to be written any more.
+
+        Its number is never given again, even if it was the highest: timers and waiters may still name it.
+        """
+        self.batch.settings[LAST, NUMBER] = str(self._last_number).encode()
         self.batch.invocations.pop(invocation.number, None)
         self._invocations.pop(invocation.number, None)
         self._numbers.pop(invocation.id, None)

@@ -166,7 +166,8 @@ class Harness(TypedCalls):
         assert self._engine is not None
         if self._stale:
             self._stale = False
-            await self._engine.deployments.register_embedded(self._transport())
+            transport = self._transport()
+            self._engine.deployments.embed(transport, await transport.discover())
         return self._engine
 
     # ---- what is there ----

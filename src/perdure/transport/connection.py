@@ -53,6 +53,11 @@ class Sender(Protocol):
 class Transport(Protocol):
     """The way to one deployment."""
 
+    @property
+    def sdk_version(self) -> str | None:
+        """What the endpoint calls its SDK, once it was discovered; None if it does not say."""
+        ...
+
     async def discover(self) -> Manifest:
         """What the endpoint serves.
 

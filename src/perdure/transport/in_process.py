@@ -34,6 +34,8 @@ class OpenAttempt(Protocol):
 class InProcessTransport:
     """The way to the services in this process."""
 
+    sdk_version: str | None = None
+
     def __init__(self, manifest: Manifest, open_attempt: OpenAttempt) -> None:
         self._manifest = manifest
         self._open_attempt = open_attempt

@@ -115,7 +115,7 @@ create table deployment (
 ) strict;
 
 create table setting (
-    kind    text not null,          -- rule, schedule, service, promotion
+    kind    text not null,          -- rule, schedule, schedule-progress, service, revision, promotion, last
     name    text not null,
     record  blob not null,          -- json
     primary key (kind, name)
