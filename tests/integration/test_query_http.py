@@ -14,6 +14,7 @@ from pyarrow import ipc
 import perdure
 from perdure.embedded import Engine
 from perdure.server.app import ServerConfig
+from perdure.server.query import queries
 from perdure.server.query.queries import QueryLimits
 
 ENDLESS = "with recursive r(n) as (select 1 union all select n + 1 from r) select count(*) as n from r where n < 0"
@@ -106,6 +107,31 @@ async def test_a_bad_query_is_a_400_that_says_where(served: Served) -> None:
     assert answer.status_code == 400
     assert "line 1, column 13" in answer.json()["message"]
     assert "status" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("accept", ["application/json", "*/*"])
+async def test_two_columns_of_one_name_are_a_bad_query(served: Served, accept: str) -> None:
+    for sql in ("select * from sys_invocation, state", "select a.*, b.* from state a, state b", "select 1 x, 2 x"):
+        answer = await served.ask(sql, accept)
+        assert answer.status_code == 400
+        assert "two columns of the result are called" in answer.json()["message"]
+    assert (
+        await served.rows("select a.key as one, b.key as other, b.* from state a join state b on a.key = b.key") == []
+    )
+
+
+async def test_a_bug_is_logged_and_told_as_one_and_the_next_query_runs(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write = queries._write
+    monkeypatch.setattr(queries, "_write", lambda process, items: write(process, [*items[:3], "no number", items[4]]))
+    answer = await served.ask("select 1 as one")
+    assert answer.status_code == 500
+    assert answer.json()["message"] == "the query met a bug of the engine: its log says more"
+    [record] = [each for each in caplog.records if each.name == queries.__name__]
+    assert "Traceback" in record.getMessage()
+    monkeypatch.undo()
+    assert await served.rows("select 1 as one") == [{"one": 1}]
 
 
 async def test_a_query_is_cut_off_by_time_rows_and_bytes(served: Served) -> None:

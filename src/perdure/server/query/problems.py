@@ -16,6 +16,12 @@ class TooManyQueries(PerdureError):
     http_status = 429
 
 
+class QueryFailed(PerdureError):
+    """The query met a bug of ours. What it was is in the engine's log."""
+
+    http_status = 500
+
+
 def near(word: str, known: Iterable[str]) -> str:
     """A sentence on what was probably meant, for the end of a message."""
     names = sorted(known)

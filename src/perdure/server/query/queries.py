@@ -1,6 +1,7 @@
 """Queries over a running engine: each in a process of its own, bounded in number, time, rows, bytes and memory."""
 
 import asyncio
+import logging
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from msgspec import Struct
 
 from perdure.engine.engine import Engine
 from perdure.server.query.live import live_rows
-from perdure.server.query.problems import BadQuery, TooManyQueries
+from perdure.server.query.problems import BadQuery, QueryFailed, TooManyQueries
+
+logger = logging.getLogger(__name__)
 
 _LENGTH = 4
 
@@ -28,7 +31,7 @@ class QueryLimits(Struct, frozen=True):
 
 
 class Queries:
-    """`close` ends what runs. A process is started with the first query, and kept for the next."""
+    """A process is started with the first query, and kept for the next. `close` ends it, once nothing is asked."""
 
     def __init__(self, engine: Engine, clock: Callable[[], int], limits: QueryLimits | None = None) -> None:
         self._engine = engine
@@ -42,6 +45,7 @@ class Queries:
 
         Raises:
             BadQuery: the query is wrong, or was cut off; the message says by what.
+            QueryFailed: it met a bug of ours.
             TooManyQueries: as many run as may.
         """
         limits = self._limits
@@ -56,15 +60,13 @@ class Queries:
         except TimeoutError:
             raise BadQuery(
                 f"the query was cut off after {limits.timeout_s:g} s, the limit (--query-timeout of perdure up, "
-                "timeout_s of QueryLimits): narrow it by id, "
-                "status or LIMIT, or raise the limit"
+                "timeout_s of QueryLimits): narrow it by id, status or LIMIT, or raise the limit"
             ) from None
         finally:
             self._running -= 1
 
     async def close(self) -> None:
-        """Ends the processes."""
-        self._running = self._limits.at_once
+        """Ends the process that waits for the next query. Call it when all that ran has been answered or cancelled."""
         while self._idle:
             await _end(self._idle.pop())
 
@@ -86,6 +88,9 @@ class Queries:
                     case ["bad", str() as message]:
                         whole = True
                         raise BadQuery(message)
+                    case ["bug", str() as raised]:
+                        logger.error("A query failed\n%s", raised, extra={"action": "query_failed", "query": sql})
+                        raise QueryFailed("the query met a bug of the engine: its log says more")
                     case ["done", _]:
                         whole = True
                         return parts
@@ -97,7 +102,7 @@ class Queries:
                 "memory_bytes of QueryLimits): narrow it"
             ) from error
         finally:
-            if whole and self._running <= self._limits.at_once and not self._idle:
+            if whole and not self._idle:
                 self._idle.append(process)
             else:
                 await asyncio.shield(_end(process))

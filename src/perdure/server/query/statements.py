@@ -89,7 +89,9 @@ def result_names(tree: exp.Expr) -> list[str] | None:
 def check_unique(names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise BadQuery(f"two columns of the result are called {name!r}: give one another name with AS")
+            raise BadQuery(
+                f"two columns of the result are called {name!r}: name those that you want, and one of the two with AS"
+            )
 
 
 def position(node: exp.Expr) -> str:

@@ -75,8 +75,7 @@ def _translate(sql: str, now_ms: int, *, puts_off: bool) -> Translated:
     kinds = rewriter.outputs_of(tree)
     if names is None or len(names) != len(kinds):
         names = [name for name, _ in kinds]
-    else:
-        check_unique(names)
+    check_unique(names)
     live = {each for table in tables for each in table.live}
     text = tree.sql(dialect="sqlite", identify=True)
     reasons = [place for place, (_, kind) in enumerate(kinds) if kind is Kind.REASON]

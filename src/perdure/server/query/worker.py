@@ -6,7 +6,9 @@ it is asked: copies of its memory, and the sentences of `waiting_reason`.
 """
 
 import os
+import resource
 import sys
+import traceback
 from typing import Any, BinaryIO
 
 import msgspec
@@ -72,7 +74,7 @@ def _answer(pipe: _Pipe, view: StoreView, sql: str, now_ms: int, as_json: bool, 
 
 def serve(path: str, memory_bytes: int) -> None:
     """Until the other side closes its end."""
-    _bound_memory(memory_bytes)
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     os.nice(_NICE)
     pipe = _Pipe(sys.stdin.buffer, sys.stdout.buffer)
     view = StoreView(path, lambda numbers: pipe.ask("reasons", numbers))
@@ -85,14 +87,8 @@ def serve(path: str, memory_bytes: int) -> None:
             pipe.write(
                 "bad", "the query needs more memory than queries may have (memory_bytes of QueryLimits): narrow it"
             )
-
-
-def _bound_memory(memory_bytes: int) -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        except Exception:  # noqa: BLE001 - the edge: a bug of ours, which the engine logs; it then ends this process
+            pipe.write("bug", traceback.format_exc())
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def test_what_is_wrong_is_said(store: Store, statement: str, message: str) -> No
 
 def test_only_what_a_query_reads_of_memory_is_copied() -> None:
     assert translate("select 1 as x from state", 0).live == []
-    assert translate("select * from sys_service s join sys_deployment d on d.id = s.deployment_id", 0).live == [
+    assert translate("select s.*, d.id from sys_service s join sys_deployment d on d.id = s.deployment_id", 0).live == [
         "live_deployment",
         "live_service",
     ]
