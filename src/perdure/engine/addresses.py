@@ -40,8 +40,8 @@ def check_address(address: Address) -> Address:
 
 
 def normal_uri(uri: str) -> str:
-    """The one spelling of an endpoint's address: lower-case host, no port that goes without saying, no query, `/` as the
-    shortest path.
+    """The one spelling of an endpoint's address: lower-case host, only a port that says something, no query, `/` as
+    the shortest path.
 
     Raises:
         UsageError: it is not an http or https address; the message says what is wrong with it.
