@@ -67,10 +67,13 @@ class Watch:
             if task in self._background:
                 continue
             waiting = waiting_of(task)
-            if waiting.wait is Wait.OUTSIDE or (waiting.wait is Wait.THREAD and not self._only_waits(task)):
+            if waiting.wait is Wait.OUTSIDE or (waiting.wait is Wait.THREAD and not self._time.only_waits(task)):
                 self._where = waiting.where
                 return True
         return False
+
+    def only_waits(self, task: "asyncio.Task[Any]") -> bool:
+        return any(attempt.task is task and attempt.thread_waits() for attempt in self._attempts)
 
     def waited(self, real_s: float) -> None:
         if real_s < WARN_AFTER_S:
@@ -112,9 +115,6 @@ class Watch:
         for verdict in open_ones:
             verdict.set_exception(StandsStill(message))
         return bool(open_ones)
-
-    def _only_waits(self, task: "asyncio.Task[Any]") -> bool:
-        return any(attempt.task is task and attempt.thread_waits() for attempt in self._attempts)
 
     def _others_have_timers(self) -> bool:
         """Whether a timer of the loop is anybody's but the engine's, which has said that nothing is due."""

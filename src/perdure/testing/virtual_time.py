@@ -27,6 +27,10 @@ class Keeper(Protocol):
         """Whether something outside is on its way, so that time must not jump."""
         ...
 
+    def only_waits(self, task: "asyncio.Task[Any]") -> bool:
+        """Whether a task is known to have a thread that waits for what happens in this loop."""
+        ...
+
     def waited(self, real_s: float) -> None:
         """Told how long it has been held by now, in real time."""
         ...
@@ -91,6 +95,10 @@ class VirtualTime:
     def begin_at(self, now_s: float) -> None:
         """Sets the clock; for a loop in which nothing was started yet."""
         self._now_s = now_s
+
+    def only_waits(self, task: "asyncio.Task[Any]") -> bool:
+        """Whether one of the keepers knows that a task's thread waits for what happens in this loop."""
+        return any(keeper.only_waits(task) for keeper in self._keepers)
 
     async def settle(self) -> None:
         """Returns when all has happened that can happen without time passing."""

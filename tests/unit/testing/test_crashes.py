@@ -67,6 +67,12 @@ async def drifting(ctx: perdure.Context) -> float:
     return value
 
 
+@shop.handler()
+def patient(ctx: perdure.Context, days: int) -> str:
+    ctx.sleep(timedelta(days=days)).result()
+    return ctx.service_call(moody, None).result() + ctx.signal("go", type_hint=str).result()
+
+
 @flow.main()
 async def run(ctx: perdure.WorkflowContext) -> str:
     await ctx.run_typed("begin", lambda: "begun")
@@ -118,6 +124,27 @@ async def test_somebody_outside_may_act_meanwhile() -> None:
 
     async with Harness(SERVICES) as h:
         await h.crash_at_every_step(run, key="7", meanwhile=go)
+
+
+@pytest.mark.timeout(30)
+async def test_a_plain_handler_that_waits_in_its_thread() -> None:
+    async def go(h: Harness) -> None:
+        [waiting] = h.invocations(patient)
+        await h.resolve_signal(waiting.id, "go", "gone")
+
+    async with Harness(SERVICES) as h:
+        h.fake(moody, "calm, and ")
+        await h.crash_at_every_step(patient, 30, meanwhile=go)
+
+
+@pytest.mark.timeout(30)
+async def test_two_harnesses_in_one_loop_know_of_each_others_threads() -> None:
+    async with Harness(SERVICES) as h, Harness(SERVICES) as other:
+        h.fake(moody, "calm, and ")
+        sent = await h.send(patient, 30)
+        await other.advance(timedelta(days=31))
+        await h.resolve_signal(sent.invocation_id, "go", "gone")
+        assert await h.attach(patient, sent.invocation_id) == "calm, and gone"
 
 
 async def test_a_crash_where_one_likes() -> None:
