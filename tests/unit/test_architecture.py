@@ -16,7 +16,7 @@ import perdure
 
 ROOT = Path(perdure.__file__).parent
 
-LEAVES = {"errors", "version", "callsites", "times"}
+LEAVES = {"errors", "version", "callsites", "http_threads", "times"}
 BELOW = LEAVES | {"protocol", "transport"}  # what both the SDK and the engine may know
 EVERYTHING = {"*"}
 
@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
     "callsites": set(),
+    "http_threads": set(),
     "times": set(),
     "protocol": {"errors", "times"},
     "transport": LEAVES | {"protocol"},

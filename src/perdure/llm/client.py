@@ -15,6 +15,7 @@ import msgspec
 import pyqwest
 
 from perdure.errors import NotInHandler, RetryableError, TerminalError
+from perdure.http_threads import let_out_at_exit
 from perdure.llm.chat import Completion, Message, Reply
 from perdure.llm.weights import ModelUnavailable
 from perdure.sdk.capabilities.runs import run_key
@@ -110,6 +111,7 @@ def _refusal(endpoint: ModelEndpoint, response: pyqwest.FullResponse) -> str:
 def _client() -> pyqwest.Client:
     global _shared
     if _shared is None:
+        let_out_at_exit()
         _shared = pyqwest.Client(pyqwest.HTTPTransport(timeout=TIMEOUT_S, enable_otel=False))
     return _shared
 

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pyqwest
 
+from perdure.http_threads import let_out_at_exit
 from perdure.sdk import client_calls as calls
 from perdure.sdk import client_completions as completions
 from perdure.sdk import client_results as results
@@ -175,6 +176,7 @@ async def create_client(
     async with perdure.create_client("http://localhost:8080") as client:
         answer = await client.service_call(router_answer, "I was charged twice")
     """
+    let_out_at_exit()
     async with pyqwest.HTTPTransport(tls_include_system_certs=True) as transport:
         yield DurableClient(pyqwest.Client(transport), _address(ingress_url, admin_url, headers))
 
