@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from perdure.times import DELAY_MS_MAX
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -26,12 +28,17 @@ class HandlerDefaults:
 
     `inactivity_timeout_ms`: without a message for so long, an attempt is asked to suspend.
     `abort_timeout_ms`: after that, without a message for so long, it is cut off and made again.
+    What is longer than `DELAY_MS_MAX` counts as that.
     """
 
     inactivity_timeout_ms: int = 60_000
     abort_timeout_ms: int = 600_000
     retention_ms: int = 24 * 60 * 60 * 1000
     retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def __post_init__(self) -> None:
+        for name in ("inactivity_timeout_ms", "abort_timeout_ms", "retention_ms"):
+            object.__setattr__(self, name, min(getattr(self, name), DELAY_MS_MAX))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from perdure.engine.config import HandlerDefaults
 from perdure.engine.timers import Timer
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.discovery import HandlerManifest, ServiceManifest
@@ -41,6 +42,11 @@ def test_a_retry(table: Table) -> None:
     invocation = table.begin("Greeter/greet")
     table.say(invocation, pb.ErrorMessage(code=500, message="busy", next_retry_delay=2**64 - 1))
     assert invocation.retry_at_ms == LAST_MS
+
+
+def test_what_an_engine_is_told_for_all_handlers() -> None:
+    defaults = HandlerDefaults(inactivity_timeout_ms=10**30, abort_timeout_ms=2**63, retention_ms=2**63 - 1)
+    assert defaults == HandlerDefaults(DELAY_MS_MAX, DELAY_MS_MAX, DELAY_MS_MAX)
 
 
 def test_what_is_kept(table: Table) -> None:
