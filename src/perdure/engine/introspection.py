@@ -9,6 +9,7 @@ from perdure.engine.flow.scheduler import LimitUse
 from perdure.engine.invocation import Invocation, LastFailure, Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.reasons import Reasons
+from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import DeploymentId
 
 
@@ -24,6 +25,7 @@ class AttemptNow(Struct, frozen=True):
     deployment_id: str | None
     sdk_version: str | None
     last_failure: LastFailure | None
+    awaiting: pb.Future | None
 
 
 class Introspection:
@@ -53,6 +55,7 @@ class Introspection:
             deployment_id=invocation.deployment_id,
             sdk_version=deployment.sdk_version if deployment is not None else None,
             last_failure=invocation.last_failure if invocation.failures else None,
+            awaiting=invocation.hint,
         )
 
     def limits(self) -> Iterable[LimitUse]:

@@ -98,7 +98,7 @@ class Invocation:
     `attempt` counts attempts in this process: what comes from an earlier one is stale.
     `retention_ms` and `journal_retention_ms` count from its end; `expires_at_ms` is the nearer of the two, once ended.
     While an attempt is at hand, `issued` holds the completion ids of the journal's commands with these commands' types,
-    and `known` the outcome of each notification by its id.
+    and `known` the outcome of each notification by its id; `hint` is what the attempt says that it only waits for.
     """
 
     number: int
@@ -141,6 +141,7 @@ class Invocation:
     input: Envelope | None = None
     issued: dict[int, int] = field(default_factory=dict[int, int])
     known: dict[int | str, bool] = field(default_factory=dict[int | str, bool])
+    hint: pb.Future | None = None
 
     @property
     def exclusive(self) -> bool:
@@ -151,6 +152,7 @@ class Invocation:
         """No attempt is at hand any more: what was known of its journal can be read again."""
         self.issued.clear()
         self.known.clear()
+        self.hint = None
 
     @property
     def object_key(self) -> tuple[str, str, str]:

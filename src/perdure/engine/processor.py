@@ -135,6 +135,7 @@ def _on_message(ledger: Ledger, event: MessageReceived) -> None:
         if handler is None:
             raise RemoteProtocolError(f"a service may not send {MessageType(event.envelope.type).name} messages")
         if is_command(event.envelope.type):
+            invocation.hint = None
             check_command(invocation, event.envelope.message)
             handler(ledger, invocation, event.envelope)
             issue(invocation, event.envelope)

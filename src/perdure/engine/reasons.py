@@ -91,9 +91,10 @@ class Reasons:
         return f"waits for {self._join(self._awaited(invocation, invocation.awaiting, depth))}"
 
     def _of_open_entries(self, invocation: Invocation, depth: int) -> str:
-        """What a running invocation has asked for and not got, as far as it is on disk."""
-        unanswered = pb.Future(waiting_completions=[id for id in invocation.issued if id not in invocation.known])
-        named = [text for text in self._awaited(invocation, unanswered, depth) if text]
+        """What a running invocation says that it waits for; else what it has asked for on disk and not got."""
+        open_ids = [id for id in invocation.issued if id not in invocation.known]
+        awaited = invocation.hint or pb.Future(waiting_completions=open_ids)
+        named = [text for text in self._awaited(invocation, awaited, depth) if text]
         return f", and waits for {self._join(named)}" if named else ""
 
     def _join(self, texts: list[str]) -> str:
@@ -151,14 +152,14 @@ class Reasons:
 
 
 def _collect(future: pb.Future, completions: set[int], signals: list[str], invocation: Invocation) -> None:
-    completions.update(future.waiting_completions)
+    completions.update(id for id in future.waiting_completions if id not in invocation.known)
     raw_id = parse_invocation_id(invocation.id)
     signals += [
         f"awakeable {awakeable_id(raw_id, signal)}"
         for signal in future.waiting_signals
         if signal != CANCEL_SIGNAL and signal_key(signal) not in invocation.known
     ]
-    signals += [f"signal `{name}`" for name in future.waiting_named_signals]
+    signals += [f"signal `{name}`" for name in future.waiting_named_signals if signal_key(name) not in invocation.known]
     for nested in future.nested_futures:
         _collect(nested, completions, signals, invocation)
 

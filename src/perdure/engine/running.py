@@ -74,7 +74,6 @@ class RunningAttempt:
             self.half_close()
         elif envelope.type == MessageType.AWAITING_ON:
             self._on_awaiting(self)
-            return
         self._apply(MessageReceived(self.number, self.attempt, envelope))
 
     def closed(self, error: Exception | None) -> None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 from perdure.engine.effects import StartAttempt
-from perdure.engine.events import AttemptFailed, PauseRequested, ResumeRequested
+from perdure.engine.events import AttemptFailed, PauseRequested, ResumeRequested, SignalSent
 from perdure.engine.ledger import Ledger
 from perdure.engine.mutation import Mutation
 from perdure.engine.reasons import Reasons
+from perdure.protocol import wire_pb2 as pb
 from tests.unit.engine.table import Table
 
 
@@ -75,3 +76,26 @@ def test_who_paused_it_is_known_also_within_one_millisecond_and_after_a_crash(ta
     assert [reason(table, failing.number), reason(table, stopped.number)] == said
     assert str(said[0]).startswith("is paused after `the code has changed`")
     assert str(said[1]).startswith("was paused 0.0 s ago")
+
+
+def test_what_runs_says_for_which_signal_it_waits_until_it_has_come_or_it_goes_on(table: Table) -> None:
+    invocation = table.begin("Greeter/greet")
+    table.say(invocation, pb.AwaitingOnMessage(awaiting_on=pb.Future(waiting_named_signals=["go"])))
+    assert reason(table, invocation.number) == "runs for 0.0 s, and waits for signal `go`"
+    table.apply(SignalSent(9, invocation.id, "go", b"1"))
+    assert reason(table, invocation.number) == "runs for 0.0 s"
+
+    table.say(invocation, pb.AwaitingOnMessage(awaiting_on=pb.Future(waiting_signals=[17])))
+    assert str(reason(table, invocation.number)).startswith("runs for 0.0 s, and waits for awakeable sign_")
+    table.say(invocation, pb.RunCommandMessage(result_completion_id=1, name="charge"))
+    table.commit()
+    assert reason(table, invocation.number) == "runs for 0.0 s, and waits for step `charge`"
+
+
+def test_what_was_asked_for_and_is_waited_for_no_longer_is_not_named(table: Table) -> None:
+    invocation = table.begin("Greeter/greet")
+    for id in (1, 2):
+        table.say(invocation, pb.SleepCommandMessage(wake_up_time=table.now_ms + id * 60_000, result_completion_id=id))
+    table.say(invocation, pb.AwaitingOnMessage(awaiting_on=pb.Future(waiting_completions=[2])))
+    table.commit()
+    assert reason(table, invocation.number) == "runs for 0.0 s, and waits for a timer that is due in 2 min"

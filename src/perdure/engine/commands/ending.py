@@ -66,4 +66,7 @@ def on_error(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None
 
 
 def on_awaiting_on(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
-    """A hint that the handler only waits: the invoker's business, which may ask it to suspend."""
+    """A hint that the handler only waits, and for what: for people to read, until it does something again."""
+    message = envelope.message
+    assert isinstance(message, pb.AwaitingOnMessage)
+    invocation.hint = message.awaiting_on

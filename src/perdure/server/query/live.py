@@ -55,7 +55,7 @@ def _attempt(attempt: AttemptNow) -> tuple[Any, ...]:
         failed.command_index if failed is not None else None,
         failed.command_name if failed is not None else None,
         failed.command_type if failed is not None else None,
-        None,
+        attempt.awaiting.SerializeToString() if attempt.awaiting is not None else None,
     )
 
 
