@@ -8,7 +8,7 @@ import typer
 from perdure.cli.consent import agree
 from perdure.cli.options import AsJson, Yes, given
 from perdure.cli.remote import ADMIN
-from perdure.cli.tables import age, print_fields, print_json, print_table
+from perdure.cli.tables import age, print_fields, print_json, print_table, shortened
 from perdure.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Register services that run elsewhere, and say which version takes calls.")
@@ -84,7 +84,10 @@ def describe(deployment_id: DeploymentId, as_json: AsJson = False) -> None:
     )
     _show(deployment)
     if drain["invocations"]:
-        rows = [(each["id"], each["target"], each["status"], each["waiting_reason"]) for each in drain["invocations"]]
+        rows = [
+            (each["id"], shortened(each["target"]), each["status"], each["waiting_reason"])
+            for each in drain["invocations"]
+        ]
         print_table(("INVOCATION", "TARGET", "STATUS", "WHY IT WAITS"), rows)
 
 

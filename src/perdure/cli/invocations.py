@@ -12,7 +12,7 @@ from perdure.cli.options import AsJson, Yes
 from perdure.cli.query import literal, one_of, rows_of
 from perdure.cli.remote import ADMIN
 from perdure.cli.selection import MOST, select
-from perdure.cli.tables import age, print_fields, print_json, print_table
+from perdure.cli.tables import age, harmless, print_fields, print_json, print_table, shortened
 from perdure.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Find invocations, see why they wait, act on them.")
@@ -68,7 +68,7 @@ def list_invocations(
     else:
         print_table(
             ("ID", "TARGET", "STATUS", "BEGAN", "WHY"),
-            [(row["id"], row["target"], row["status"], age(row["created_at"]), _why(row)) for row in rows],
+            [(row["id"], shortened(row["target"]), row["status"], age(row["created_at"]), _why(row)) for row in rows],
         )
 
 
@@ -109,7 +109,7 @@ def describe(invocation_id: InvocationId, as_json: AsJson = False) -> None:
     )
     print()
     for line in journal_tree(view["id"]):
-        print(line)
+        print(harmless(line))
 
 
 @app.command()
@@ -136,8 +136,9 @@ def pause(targets: Targets, yes: Yes = False) -> None:
 
 @app.command()
 def resume(targets: Targets, deployment: Deployment = None, yes: Yes = False) -> None:
-    """Try paused, suspended or backing-off invocations now; of many, those that are paused or back off."""
-    _act("resume", select(targets, _RESTING, "resume", yes=yes), deployment=deployment)
+    """Try paused, suspended or backing-off invocations now; of many, suspended ones only with --deployment."""
+    statuses = _RESTING if deployment is None else [*_RESTING, "suspended"]
+    _act("resume", select(targets, statuses, "resume", yes=yes), deployment=deployment)
 
 
 @app.command("restart-as-new")

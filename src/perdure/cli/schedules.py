@@ -8,7 +8,7 @@ import typer
 
 from perdure.cli.options import AsJson, given, json_of, service_and_handler
 from perdure.cli.remote import ADMIN
-from perdure.cli.tables import age, print_fields, print_json, print_table
+from perdure.cli.tables import age, print_fields, print_json, print_table, shortened
 from perdure.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Start handlers by the clock: cron and intervals.")
@@ -25,7 +25,9 @@ def list_schedules(as_json: AsJson = False) -> None:
     elif not schedules:
         print("no schedules yet: `perdure schedules create ID Service/handler --cron '0 9 * * *'` makes one")
     else:
-        rows = [(each["id"], _target(each), _when(each), _next(each), each["last_error"]) for each in schedules]
+        rows = [
+            (each["id"], shortened(_target(each)), _when(each), _next(each), each["last_error"]) for each in schedules
+        ]
         print_table(("ID", "TARGET", "WHEN", "NEXT", "ERROR"), rows)
 
 

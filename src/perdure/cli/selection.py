@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from perdure.cli.consent import agree
 from perdure.cli.query import literal, one_of, rows_of
+from perdure.cli.tables import harmless, shortened
 from perdure.errors import UsageError
 
 MOST = 1_000
@@ -32,7 +33,7 @@ def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool)
 
     def show() -> None:
         for row in found[:_SHOWN]:
-            print(f"{row['id']}  {row['target']}  {row['status']}")
+            print(f"{row['id']}  {shortened(harmless(row['target']))}  {row['status']}")
         if len(found) > _SHOWN:
             print(f"and {len(found) - _SHOWN} more")
 

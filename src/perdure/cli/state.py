@@ -84,7 +84,8 @@ def _read(service: str, key: str, scope: str | None) -> dict[str, Any]:
 def _write(service: str, key: str, scope: str | None, state: dict[str, list[int]], version: str) -> None:
     wanted = {"object_key": key, "scope": scope, "new_state": state, "version": version}
     ADMIN.ask_json("POST", _path(service), wanted)
-    print(f"{service}/{key} has {len(state)} values, as soon as no handler runs at this key")
+    values = "1 value" if len(state) == 1 else f"{len(state) or 'no'} values"
+    print(f"{service}/{key} has {values}, as soon as no handler runs at this key")
 
 
 def _path(service: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from perdure.times import duration_text, time_ms
 
 _GAP = "  "
+_TARGET_CHARS = 60
 
 
 def print_json(value: Any) -> None:
@@ -27,11 +28,12 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def print_fields(fields: Iterable[tuple[str, object]]) -> None:
-    """A line each; what is None is left out."""
-    said = [(name, _text(value)) for name, value in fields if value is not None]
+    """A line each, or as many as the value has; what is None is left out."""
+    said = [(name, str(value).rstrip().split("\n")) for name, value in fields if value is not None]
     width = max(len(name) for name, _ in said)
-    for name, text in said:
-        print(f"{name.ljust(width)}{_GAP}{text}")
+    for name, lines in said:
+        for title, line in zip((name, *[""] * (len(lines) - 1)), lines, strict=True):
+            print(f"{title.ljust(width)}{_GAP}{harmless(line)}".rstrip())
 
 
 def age(value: str | int | None) -> str | None:
@@ -44,5 +46,15 @@ def age(value: str | int | None) -> str | None:
     return f"{shown} ago" if seconds >= 0 else f"in {shown}"
 
 
+def harmless(text: str) -> str:
+    """One line without what commands a terminal: keys and messages are whatever a caller sent."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def shortened(target: str) -> str:
+    """A target as long as a column may be: a key may have thousands of characters."""
+    return target if len(target) <= _TARGET_CHARS else f"{target[:_TARGET_CHARS]}…"
+
+
 def _text(value: object) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    return "" if value is None else harmless(" ".join(str(value).split()))
