@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pyqwest
 
 from perdure.errors import TransportError
+from perdure.http_threads import let_out_at_exit
 from perdure.protocol.discovery import Manifest
 from perdure.protocol.versions import content_type
 from perdure.transport.connection import InvokeRequest, Receiver, Sender
@@ -24,9 +25,6 @@ _IDLE_CONNECTIONS_MAX = 256
 # Hypercorn, which the official Python SDK is mostly served by, breaks a connection off at its 1,001st stream, with
 # all that are still open on it. Connections that are left before go on quietly until their last stream has ended.
 _ATTEMPTS_PER_CLIENT = 900
-# The client's threads go on for a moment after its close. One that touches a Python object while the interpreter ends
-# aborts the process (before Python 3.14): seen at 1 of 50 exits, and with this pause at none of 70.
-_SETTLE_S = 0.05
 # HTTP/2 by prior knowledge does not pass a proxy, so that what HTTP_PROXY names must not be used for it.
 _NO_PROXY = pyqwest.Proxy("http://127.0.0.1", scheme="https")
 
@@ -115,7 +113,6 @@ class HttpTransport:
             attempt.fail(TransportError(f"the way to {self._uri} is being closed"))
         await asyncio.gather(*(attempt.ended() for attempt in attempts))
         await self._client.aclose()
-        await asyncio.sleep(_SETTLE_S)
 
     def _signature(self, path: str, key: str | None = None) -> list[tuple[str, str]]:
         """What says that a request is this engine's; `path` is without what the address has in front of it."""
@@ -128,6 +125,7 @@ class HttpTransport:
             self._client_attempts = 1
 
     def _new_client(self, use_http_11: bool) -> pyqwest.HTTPTransport:
+        let_out_at_exit()
         secure = self._uri.startswith("https://")
         http_2 = None if secure else pyqwest.HTTPVersion.HTTP2
         return pyqwest.HTTPTransport(
