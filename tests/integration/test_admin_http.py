@@ -150,3 +150,20 @@ async def test_the_port_describes_itself(served: Served) -> None:
     document = (await served.admin.get("/openapi")).json()
     assert document["openapi"].startswith("3.1")
     assert {"/deployments", "/services/{service}", "/invocations/{invocation_id}/cancel"} <= set(document["paths"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/services?x=1"),
+        ("GET", "/health?x=1"),
+        ("GET", "/invocations/{id}?x=1"),
+        ("PATCH", "/invocations/{id}/kill?deployment=latest"),
+        ("PATCH", "/invocations/{id}/pause?kill_after=1s"),
+        ("PATCH", "/invocations/{id}/cancel?killafter=1s"),
+    ],
+)
+async def test_a_parameter_that_means_nothing_is_refused(served: Served, method: str, path: str) -> None:
+    answer = await served.admin.request(method, path.format(id=new_invocation_id()))
+    wrong = path.partition("?")[2].partition("=")[0]
+    assert_refused(answer, 400, f"'{wrong}'")

@@ -60,7 +60,7 @@ class VersionPrefix:
 async def health(request: Request) -> Response:
     """200 once recovery is done."""
     engine: Engine = request.app.state.engine
-    if engine.ready and not engine.stopping:
+    if engine.ready:
         return Response()
     doing = "stopping" if engine.stopping else "starting"
     return error_response(503, f"the engine is {doing}: ask again in a moment")

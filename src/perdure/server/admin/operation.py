@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from perdure.errors import InvalidInput
+
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -38,16 +40,21 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 def routes_of(operations: Iterable[Operation]) -> list[Route]:
     """One route a path, so that a method that is not allowed is answered with all that are."""
-    paths: dict[str, dict[str, Endpoint]] = {}
+    paths: dict[str, dict[str, Operation]] = {}
     for operation in operations:
         methods = paths.setdefault(operation.path, {})
         assert operation.method not in methods, f"{operation.method} {operation.path} is declared twice"
-        methods[operation.method] = operation.endpoint
+        methods[operation.method] = operation
     return [Route(path, _by_method(methods), methods=list(methods)) for path, methods in paths.items()]
 
 
-def _by_method(methods: Mapping[str, Endpoint]) -> Endpoint:
+def _by_method(methods: Mapping[str, Operation]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        return await methods["GET" if request.method == "HEAD" else request.method](request)
+        operation = methods["GET" if request.method == "HEAD" else request.method]
+        if operation.query is None and request.query_params:
+            raise InvalidInput(
+                f"query: {operation.method} {request.url.path} takes no {next(iter(request.query_params))!r}"
+            )
+        return await operation.endpoint(request)
 
     return endpoint
