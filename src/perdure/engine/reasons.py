@@ -9,11 +9,18 @@ from perdure.engine.replay import completion_ids
 from perdure.engine.store.reader import Reader
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId, awakeable_id, parse_invocation_id
-from perdure.protocol.messages import Envelope
+from perdure.protocol.messages import Message
 from perdure.times import minute_text, span_text
 
 _DEPTH_MAX = 4  # how far a sentence follows those who wait for those who wait: further, nobody could read it
 _NAMED_MAX = 3
+_NAMED = (
+    pb.CallCommandMessage,
+    pb.SleepCommandMessage,
+    pb.RunCommandMessage,
+    pb.GetPromiseCommandMessage,
+    pb.AttachInvocationCommandMessage,
+)
 _AHEAD_MAX = 1_000  # those ahead are counted so far: 50 us; a list has a sentence a line, all made in the engine's loop
 
 
@@ -88,38 +95,44 @@ class Reasons:
     def _of_suspended(self, invocation: Invocation, depth: int) -> str:
         if invocation.awaiting is None:
             return "is suspended"
-        return f"waits for {self._join(self._awaited(invocation, invocation.awaiting, depth))}"
+        return f"waits for {self._awaited(invocation, invocation.awaiting, depth)}"
 
     def _of_open_entries(self, invocation: Invocation, depth: int) -> str:
         """What a running invocation says that it waits for; else what it has asked for on disk and not got."""
         open_ids = [id for id in invocation.issued if id not in invocation.known]
         awaited = invocation.hint or pb.Future(waiting_completions=open_ids)
-        named = [text for text in self._awaited(invocation, awaited, depth) if text]
-        return f", and waits for {self._join(named)}" if named else ""
+        named = self._awaited(invocation, awaited, depth)
+        return f", and waits for {named}" if named else ""
 
-    def _join(self, texts: list[str]) -> str:
-        shown = texts[:_NAMED_MAX]
-        more = f" and {len(texts) - _NAMED_MAX} more" if len(texts) > _NAMED_MAX else ""
-        return ", ".join(shown) + more
-
-    def _awaited(self, invocation: Invocation, future: pb.Future, depth: int) -> list[str]:
-        """What the open ids of a future stand for."""
+    def _awaited(self, invocation: Invocation, future: pb.Future, depth: int) -> str:
+        """What the open ids of a future stand for: the first few by name, and how many more there are."""
         completions, signals = set[int](), list[str]()
         _collect(future, completions, signals, invocation)
-        named = list(signals)
-        if completions:
-            journal = self._reader.journal(invocation.number)
-            callees = {
-                envelope.message.completion_id: InvocationId(envelope.message.invocation_id)
-                for envelope in journal
-                if isinstance(envelope.message, pb.NotificationMessage) and envelope.message.invocation_id
-            }
-            asked = [each for each in journal if not completions.isdisjoint(completion_ids(each.message))]
-            named += [text for each in asked if (text := self._of_command(each, callees, depth))]
-        return named
+        commands, callees = self._commands(invocation, completions)
+        named = signals[:_NAMED_MAX]
+        named += [self._of_command(each, callees, depth) for each in commands[: _NAMED_MAX - len(named)]]
+        more = len(signals) + len(commands) - len(named)
+        return ", ".join(named) + (f" and {more} more" if more else "")
 
-    def _of_command(self, envelope: Envelope, callees: dict[int, InvocationId], depth: int) -> str:
-        match envelope.message:
+    def _commands(self, invocation: Invocation, completions: set[int]) -> tuple[list[Message], dict[int, InvocationId]]:
+        """The commands that are answered by these completions, and whom the calls among them called.
+
+        What is open is mostly near the journal's end, so it is read from there: a long one is not read in full.
+        """
+        left, commands, callees = set(completions), list[Message](), dict[int, InvocationId]()
+        entries = self._reader.journal_from_end(invocation.number) if left else iter(())
+        while left and (entry := next(entries, None)) is not None:
+            message = entry.message
+            if isinstance(message, pb.NotificationMessage) and message.invocation_id:
+                callees[message.completion_id] = InvocationId(message.invocation_id)
+            elif not left.isdisjoint(ids := completion_ids(message)):
+                left.difference_update(ids)
+                if isinstance(message, _NAMED):
+                    commands.append(message)
+        return commands[::-1], callees
+
+    def _of_command(self, command: Message, callees: dict[int, InvocationId], depth: int) -> str:
+        match command:
             case pb.CallCommandMessage() as call:
                 target = "/".join(part for part in (call.service_name, call.key, call.handler_name) if part)
                 return f"`{target}`{self._of_callee(callees.get(call.invocation_id_notification_idx), depth)}"

@@ -4,10 +4,12 @@ from typing import Any
 
 from perdure.engine.effects import StartAttempt
 from perdure.engine.events import AttemptFailed, PauseRequested, ResumeRequested, SignalSent
+from perdure.engine.invocation import Invocation
 from perdure.engine.ledger import Ledger
 from perdure.engine.mutation import Mutation
 from perdure.engine.reasons import Reasons
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.ids import InvocationId
 from tests.unit.engine.table import Table
 
 
@@ -59,6 +61,54 @@ def test_the_last_of_many_costs_what_the_last_of_some_does(table: Table) -> None
     assert steps(table, 3_100) <= some + 1
     assert str(reason(table, 1_000)).endswith(", 998 ahead")
     assert str(reason(table, 3_100)).endswith(", 1000 or more ahead")
+
+
+def test_of_a_long_journal_only_the_end_is_read(table: Table) -> None:
+    def last_sleep(steps_before: int) -> int:
+        invocation = table.begin("Greeter/greet")
+        for id in range(1, steps_before + 1):
+            table.say(invocation, pb.RunCommandMessage(result_completion_id=id, name="step"))
+            table.say(invocation, pb.ProposeRunCompletionMessage(result_completion_id=id, value=b"1"))
+        due_ms, id = table.now_ms + 60_000, steps_before + 1
+        table.say(invocation, pb.SleepCommandMessage(wake_up_time=due_ms, result_completion_id=id))
+        table.say(invocation, pb.SuspensionMessage(awaiting_on=pb.Future(waiting_completions=[id])))
+        table.commit()
+        return invocation.number
+
+    short, long = last_sleep(1), last_sleep(1_000)
+    assert reason(table, short) == reason(table, long) == "waits for a timer that is due in 60 s"
+    assert steps(table, long) <= steps(table, short) + 1
+
+
+def test_only_the_callees_that_are_named_are_looked_at(table: Table) -> None:
+    caller = table.begin("Greeter/greet")
+    for n in range(50):
+        call = pb.CallCommandMessage(
+            service_name="Counter",
+            handler_name="get",
+            key=str(n),
+            invocation_id_notification_idx=2 * n + 1,
+            result_completion_id=2 * n + 2,
+        )
+        table.say(caller, call)
+    awaited = pb.Future(waiting_completions=[2 * n + 2 for n in range(50)], waiting_named_signals=["go"])
+    table.say(caller, pb.SuspensionMessage(awaiting_on=awaited))
+    table.commit()
+    callee = "which is about to run"
+    assert reason(table, caller.number) == (
+        f"waits for signal `go`, `Counter/0/get`, {callee}, `Counter/1/get`, {callee} and 48 more"
+    )
+    looked_up = 0
+    found = table.reader.invocation_by_id
+
+    def look_up(id: InvocationId) -> Invocation | None:
+        nonlocal looked_up
+        looked_up += 1
+        return found(id)
+
+    table.reader.invocation_by_id = look_up  # type: ignore[method-assign]
+    reason(table, caller.number)
+    assert looked_up == 2
 
 
 def test_who_paused_it_is_known_also_within_one_millisecond_and_after_a_crash(table: Table) -> None:

@@ -86,6 +86,12 @@ class Reader:
         query = "select 1 from journal where invocation = ? and type = ? and substr(payload, 1, ?) = ? limit 1"
         return self._execute(query, (number, int(MessageType.SIGNAL), len(begins), begins)).fetchone() is not None
 
+    def journal_from_end(self, number: int) -> Iterator[Envelope]:
+        """The journal, the last entry first; each is read when it is asked for."""
+        rows = self._execute("select type, payload from journal where invocation = ? order by idx desc", (number,))
+        for type, payload in rows:
+            yield Envelope(type, decode_payload(type, payload))
+
     def queue(self, key: Key) -> Queue:
         """Who holds a key and who waits for it: invocations, and mutations by their negated places."""
         rows = self._execute(
