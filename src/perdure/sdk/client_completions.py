@@ -22,15 +22,21 @@ def reject_awakeable(address: Address, awakeable_id: str, reason: str) -> Exchan
 
 
 def resolve_signal(
-    address: Address, invocation_id: str, name: str, value: Any, serde: Serde[Any] | None = None
+    address: Address,
+    invocation: str | DurableClientSendHandle[Any],
+    name: str,
+    value: Any,
+    serde: Serde[Any] | None = None,
 ) -> Exchange[None]:
     """Sends an invocation a signal with a value."""
-    return _resolve(address, address.ingress("signals", invocation_id, name, "resolve"), value, serde)
+    return _resolve(address, address.ingress("signals", _id(invocation), name, "resolve"), value, serde)
 
 
-def reject_signal(address: Address, invocation_id: str, name: str, reason: str) -> Exchange[None]:
+def reject_signal(
+    address: Address, invocation: str | DurableClientSendHandle[Any], name: str, reason: str
+) -> Exchange[None]:
     """Sends an invocation a signal that is a failure."""
-    return _reject(address, address.ingress("signals", invocation_id, name, "reject"), reason)
+    return _reject(address, address.ingress("signals", _id(invocation), name, "reject"), reason)
 
 
 def resolve_promise(
@@ -69,8 +75,11 @@ def _promise(address: Address, workflow: Workflow | str, key: str, name: str, ac
 
 
 def _admin(address: Address, invocation: str | DurableClientSendHandle[Any], act: str) -> str:
-    id = invocation if isinstance(invocation, str) else invocation.invocation_id
-    return address.admin("invocations", id, act)
+    return address.admin("invocations", _id(invocation), act)
+
+
+def _id(invocation: str | DurableClientSendHandle[Any]) -> str:
+    return invocation if isinstance(invocation, str) else invocation.invocation_id
 
 
 def _resolve(

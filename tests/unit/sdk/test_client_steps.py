@@ -277,3 +277,14 @@ def test_a_result_of_another_type_says_which_invocation_has_it() -> None:
     assert isinstance(error, HttpError)
     assert error.invocation_id == "inv_1"
     assert "Expected `str`, got `int`" in str(error)
+
+
+def test_all_that_is_told_to_an_invocation_takes_what_a_send_gave() -> None:
+    sent = calls.DurableClientSendHandle[str]("inv_1", 202, new=True)
+    for said, url in [
+        (completions.resolve_signal(ADDRESS, sent, "go", 1), "http://in/restate/signals/inv_1/go/resolve"),
+        (completions.reject_signal(ADDRESS, sent, "go", "no"), "http://in/restate/signals/inv_1/go/reject"),
+        (completions.cancel(ADDRESS, sent), "http://admin/invocations/inv_1/cancel"),
+        (completions.kill(ADDRESS, sent), "http://admin/invocations/inv_1/kill"),
+    ]:
+        assert said.url == url
