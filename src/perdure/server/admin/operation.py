@@ -52,9 +52,8 @@ def _by_method(methods: Mapping[str, Operation]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         operation = methods["GET" if request.method == "HEAD" else request.method]
         if operation.query is None and request.query_params:
-            raise InvalidInput(
-                f"query: {operation.method} {request.url.path} takes no {next(iter(request.query_params))!r}"
-            )
+            name = next(iter(request.query_params))
+            raise InvalidInput(f"query: no parameter {name!r} here; {operation.method} {operation.path} has none")
         return await operation.endpoint(request)
 
     return endpoint
