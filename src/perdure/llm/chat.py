@@ -77,6 +77,11 @@ class Completion(msgspec.Struct):
     choices: list[Choice]
 
 
+def request(body: bytes) -> ChatRequest:
+    """A request's body. Raises `msgspec.DecodeError` where it is none."""
+    return msgspec.json.decode(body, type=ChatRequest)
+
+
 def completion(reply: Reply, model: str) -> dict[str, Any]:
     """The response's body, as endpoints write it."""
     message = {"role": "assistant", "content": None, **reply.as_message()}

@@ -1,4 +1,4 @@
-"""A chat-completions endpoint on loopback: whoever can reply to a request can be served as a model.
+"""An OpenAI-compatible endpoint on loopback: whoever can reply to a request can be served as a model.
 
 It runs in a thread of its own with its own event loop, so that it answers whatever the rest of the process does.
 """
@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import uvicorn
@@ -18,27 +18,42 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from perdure.llm.chat import ChatRequest, Reply, completion
+from perdure.llm import chat, responses
+from perdure.llm.chat import ChatRequest, Reply
 
 Respond = Callable[[ChatRequest], Awaitable[Reply]]
+
+
+class Interface(NamedTuple):
+    """One way to ask a model: how its requests are read, and how a reply is written."""
+
+    request: Callable[[bytes], ChatRequest]
+    response: Callable[[Reply, str], dict[str, Any]]
+
+
+INTERFACES = {
+    "/v1/chat/completions": Interface(chat.request, chat.completion),
+    "/v1/responses": Interface(responses.request, responses.response),
+}
 
 
 def chat_app(respond: Respond, model: str) -> Starlette:
     """The endpoint as an ASGI app, under `/v1`."""
 
     async def complete(request: Request) -> Response:
+        interface = INTERFACES[request.url.path]
         try:
-            asked = msgspec.json.decode(await request.body(), type=ChatRequest)
+            asked = interface.request(await request.body())
         except msgspec.DecodeError as error:
-            return JSONResponse({"error": {"message": f"not a chat request: {error}"}}, status_code=400)
-        return JSONResponse(completion(await respond(asked), model))
+            return JSONResponse({"error": {"message": f"this cannot be answered: {error}"}}, status_code=400)
+        return JSONResponse(interface.response(await respond(asked), model))
 
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [{"id": model, "object": "model", "owned_by": "perdure"}]})
 
     return Starlette(
         routes=[
-            Route("/v1/chat/completions", complete, methods=["POST"]),
+            *(Route(path, complete, methods=["POST"]) for path in INTERFACES),
             Route("/v1/models", models),
         ]
     )

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
+from perdure.llm.arguments import arguments
 from perdure.llm.chat import ChatRequest, Function, Message, Reply, ToolCall, ToolFunction
 from perdure.llm.decisions import Decision
 from perdure.llm.endpoint import LoopbackServer, chat_app
@@ -62,7 +63,8 @@ class LocalModel:
         with self._lock:
             if left:
                 picked = self._decision(left).pick(request.question)
-                return Reply(tool_calls=[ToolCall(f"call_{len(called) + 1}", Function(picked.name))])
+                function = Function(picked.name, json.dumps(arguments(picked, request.question)))
+                return Reply(tool_calls=[ToolCall(f"call_{len(called) + 1}", function)])
             return Reply(content=self._say(request.messages))
 
     def _decision(self, tools: list[ToolFunction]) -> Decision:

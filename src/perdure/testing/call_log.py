@@ -8,6 +8,7 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from perdure.llm.chat import ChatRequest
+from perdure.llm.endpoint import INTERFACES
 
 
 class Fate(Enum):
@@ -30,7 +31,7 @@ class Call(msgspec.Struct):
 
 
 class CallLog:
-    """ASGI middleware that notes every completion that is asked for. May be read from any thread."""
+    """ASGI middleware that notes every reply that is asked for. May be read from any thread."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -92,8 +93,8 @@ def _call(scope: Scope, body: bytes) -> Call:
     headers: dict[bytes, bytes] = dict(scope["headers"])
     key = headers.get(b"idempotency-key")
     try:
-        asked = msgspec.json.decode(body, type=ChatRequest)
-    except msgspec.DecodeError:
+        asked = INTERFACES[scope["path"]].request(body)
+    except (KeyError, msgspec.DecodeError):
         asked = ChatRequest([])  # the app behind refuses it; that it was asked is noted
     return Call(key.decode() if key else None, asked.question, bool(asked.tools))
 

@@ -5,7 +5,7 @@
         ...
         assert model.log.count("What is six times seven?") == 1
 
-It serves OpenAI's chat completions on loopback, in a thread of its own.
+It serves OpenAI's chat completions and responses on loopback, in a thread of its own.
 """
 
 import asyncio
