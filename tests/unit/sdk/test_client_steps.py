@@ -280,7 +280,7 @@ def test_a_result_of_another_type_says_which_invocation_has_it() -> None:
 
 
 def test_all_that_is_told_to_an_invocation_takes_what_a_send_gave() -> None:
-    sent = calls.DurableClientSendHandle[str]("inv_1", 202, new=True)
+    sent: calls.DurableClientSendHandle[str] = calls.DurableClientSendHandle("inv_1", 202, new=True)
     for said, url in [
         (completions.resolve_signal(ADDRESS, sent, "go", 1), "http://in/restate/signals/inv_1/go/resolve"),
         (completions.reject_signal(ADDRESS, sent, "go", "no"), "http://in/restate/signals/inv_1/go/reject"),
