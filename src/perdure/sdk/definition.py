@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, TypeVar, cast
 
 from perdure.errors import TerminalError, UsageError
 from perdure.protocol.discovery import HandlerType, ServiceType
-from perdure.sdk.serde import Serde, serde_for
+from perdure.sdk.serde import Serde, read, serde_for
 from perdure.sdk.signature import read_signature
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -146,10 +146,7 @@ class HandlerDefinition:
                 raise TerminalError(f"{self.target} needs an input, and was called with an empty one", status_code=400)
             if self.input_has_default:
                 return ()
-        try:
-            return (self.input_serde.deserialize(body),)
-        except Exception as error:
-            raise TerminalError(f"the input of {self.target} cannot be read: {error}", status_code=400) from error
+        return (read(f"the input of {self.target}", self.input_serde, body),)
 
 
 def handler_of(function: Callable[..., Any]) -> HandlerDefinition:

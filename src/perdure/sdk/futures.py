@@ -69,7 +69,7 @@ class Ready(Durable[T_co]):
 class DurableFuture(Durable[T]):
     """The result of one durable operation: a run, a call, a timer, an awakeable ..."""
 
-    __slots__ = ("_decode", "_failure", "_settled", "_value", "handle")
+    __slots__ = ("_decode", "_error", "_failure", "_settled", "_value", "handle")
 
     def __init__(self, progress: Progress, handle: Handle, decode: Callable[[pb.NotificationMessage], T]) -> None:
         self.progress = progress
@@ -77,6 +77,8 @@ class DurableFuture(Durable[T]):
         self._decode = decode
         self._settled = False
         self._failure: pb.Failure | None = None
+        self._error: Exception | None = None
+        """Why the value could not be read."""
 
     def is_completed(self) -> bool:
         """Whether awaiting it would not wait. Changes only while the handler awaits something: R1."""
@@ -84,16 +86,19 @@ class DurableFuture(Durable[T]):
 
     def has_failed(self) -> bool:
         """Whether it is completed, and a failure: awaiting it would raise."""
-        if self._settled:
-            return self._failure is not None
-        machine = self.progress.machine
-        return machine.is_ready(self.handle) and machine.failed(self.handle)
+        if not self._settled:
+            if not self.is_completed():
+                return False
+            self._read(self.progress.machine.look(self.handle))
+        return self._failure is not None or self._error is not None
 
     def missing(self) -> Sequence[Handle]:
         return () if self.is_completed() else (self.handle,)
 
     def value(self) -> T:
         self.settle()
+        if self._error is not None:
+            raise self._error
         if self._failure is not None:
             if self.progress.machine.limits.timed_out(self.handle, self._failure):
                 raise TimedOut(self._failure.message)
@@ -104,12 +109,18 @@ class DurableFuture(Durable[T]):
         """Takes what is ready, so that it is this future's, whoever else waits for the same."""
         if self._settled:
             return
-        notification = self.progress.machine.take(self.handle)
-        if notification.HasField("failure"):
-            self._failure = notification.failure
-        else:
-            self._value = self._decode(notification)
+        self._read(self.progress.machine.take(self.handle))
         self._settled = True
+
+    def _read(self, notification: pb.NotificationMessage) -> None:
+        self._error = None  # `has_failed` may have seen a signal that another future took
+        self._failure = notification.failure if notification.HasField("failure") else None
+        if self._failure is not None:
+            return
+        try:
+            self._value = self._decode(notification)
+        except Exception as error:  # noqa: BLE001  raised wherever it is awaited, and however often
+            self._error = error
 
 
 class DurableSleepFuture(DurableFuture[None]):

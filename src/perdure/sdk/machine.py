@@ -389,7 +389,11 @@ class Machine:
 
     def failed(self, handle: Handle) -> bool:
         """Whether what is ready under a handle is a failure."""
-        return self.ready[self._held_under(handle)].HasField("failure")
+        return self.look(handle).HasField("failure")
+
+    def look(self, handle: Handle) -> pb.NotificationMessage:
+        """What is ready under a handle, which stays there."""
+        return self.ready[self._held_under(handle)]
 
     def _held_under(self, handle: Handle) -> Handle:
         """A signal that came is found under its name by those with a limit, too, and counts for more than the limit."""

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar, get_args, get_or
 
 import msgspec
 
+from perdure.errors import RetryableError, TerminalError
+
 T = TypeVar("T")
 
 TypeHint: TypeAlias = Any  # any annotation: a class, a union, a generic alias, Annotated ...
@@ -113,6 +115,21 @@ def serde_for(type_hint: TypeHint) -> Serde[Any]:
         return _cached(type_hint)
     except TypeError:  # the hint cannot be hashed: Annotated with a list, for one
         return _choose(type_hint)
+
+
+def read(what: str, serde: Serde[T], buf: bytes) -> T | None:
+    """What `buf`, which somebody else wrote, stands for.
+
+    Raises:
+        TerminalError: it cannot be read (400): nor could it be the next time.
+        RetryableError, OSError: the serde needs something from elsewhere, a key or a file, and could not have it.
+    """
+    try:
+        return serde.deserialize(buf)
+    except (TerminalError, RetryableError, OSError):
+        raise
+    except Exception as error:
+        raise TerminalError(f"{what} cannot be read: {error}", status_code=400) from error
 
 
 _ANYTHING = (Any, object, None, type(None), Parameter.empty)

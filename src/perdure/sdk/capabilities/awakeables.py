@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.awaiting import Handle
-from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, chosen
 from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture
 from perdure.sdk.limits import TimeLimit, time_limit
@@ -26,7 +26,8 @@ class Awakeables(Capability):
         progress = self._progress
         limit = time_limit(timeout, "an awakeable", "was not completed")
         awakeable_id, handle = progress.do(self._begin_awakeable, limit)
-        return awakeable_id, DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
+        read = as_value_of(f"the value of awakeable {awakeable_id}", chosen(serde, type_hint))
+        return awakeable_id, DurableFuture(progress, handle, read)
 
     def _begin_awakeable(self, limit: TimeLimit | None) -> tuple[str, Handle]:
         awakeable_id, handle = self._progress.machine.awakeable()

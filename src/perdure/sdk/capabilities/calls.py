@@ -10,7 +10,7 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
 from perdure.protocol.scopes import check_scope
 from perdure.protocol.versions import SCOPES
-from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen, issued
+from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, chosen, issued
 from perdure.sdk.definition import handler_of
 from perdure.sdk.futures import DurableCallFuture, DurableFuture, SendHandle, as_invocation_id
 from perdure.sdk.limits import TimeLimit, time_limit
@@ -184,7 +184,8 @@ class Calls(Capability):
         progress = self._progress
         command = pb.AttachInvocationCommandMessage(invocation_id=checked("an invocation id", invocation_id))
         handle = issued(progress, command, time_limit(timeout, f"invocation {invocation_id}", "did not end"))
-        return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
+        read = as_value_of(f"the result of invocation {invocation_id}", chosen(serde, type_hint))
+        return DurableFuture(progress, handle, read)
 
     def _options(
         self, idempotency_key: str | None, headers: Headers, more: FlowOptions, scope: str | None = None
@@ -201,7 +202,8 @@ class Calls(Capability):
         self._address(command, target, options)
         id_handle, result_handle = progress.do(self._begin_call, command, limit)
         invocation_id = DurableFuture(progress, id_handle, as_invocation_id)
-        return DurableCallFuture(progress, result_handle, as_value(target.output_serde), invocation_id)
+        read = as_value_of(f"the result of {target.service}/{target.handler}", target.output_serde)
+        return DurableCallFuture(progress, result_handle, read, invocation_id)
 
     def _begin_call(self, command: pb.CallCommandMessage, limit: TimeLimit | None) -> tuple[int, int]:
         id_handle, result_handle = self._progress.machine.issue_call(command)

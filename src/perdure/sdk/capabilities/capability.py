@@ -9,7 +9,7 @@ from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.limits import TimeLimit
 from perdure.sdk.progress import Progress
-from perdure.sdk.serde import DefaultSerde, Serde, TypeHint, serde_for
+from perdure.sdk.serde import DefaultSerde, Serde, TypeHint, read, serde_for
 
 T = TypeVar("T")
 
@@ -46,6 +46,21 @@ def as_value(serde: Serde[T]) -> Callable[[pb.NotificationMessage], Any]:
 
     def decode(notification: pb.NotificationMessage) -> T | None:
         return serde.deserialize(notification.value.content) if notification.HasField("value") else None
+
+    return decode
+
+
+def as_value_of(what: str, serde: Serde[T]) -> Callable[[pb.NotificationMessage], Any]:
+    """`as_value` for what others wrote: one that cannot be read is a failure, as this handler's retries mend nothing.
+
+    What a handler wrote itself, the results of its runs and its state, is retried: its code was changed, and can be
+    changed again.
+    """
+
+    def decode(notification: pb.NotificationMessage) -> T | None:
+        if not notification.HasField("value"):
+            return None
+        return read(what, serde, notification.value.content)
 
     return decode
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
-from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen, issued
+from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, chosen, issued
 from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture, as_none
 from perdure.sdk.limits import time_limit
@@ -32,7 +32,7 @@ class DurablePromise(Awaitable[T], Generic[T]):
         """
         limit = time_limit(timeout, f"promise {self._name!r}", "was not completed")
         handle = issued(self._progress, pb.GetPromiseCommandMessage(key=self._name), limit)
-        return DurableFuture(self._progress, handle, as_value(self._serde))
+        return self._read(handle)
 
     def __await__(self) -> Generator[Any, None, T]:
         return self.value().__await__()
@@ -40,7 +40,7 @@ class DurablePromise(Awaitable[T], Generic[T]):
     def peek(self) -> DurableFuture[T | None]:
         """The value if it is there already, else None. Await it."""
         handle = issued(self._progress, pb.PeekPromiseCommandMessage(key=self._name))
-        return DurableFuture(self._progress, handle, as_value(self._serde))
+        return self._read(handle)
 
     def resolve(self, value: T) -> DurableFuture[None]:
         """Completes it with a value. Await it: it raises if the promise was completed before."""
@@ -51,6 +51,9 @@ class DurablePromise(Awaitable[T], Generic[T]):
         """Completes it with a failure: who awaits it gets a TerminalError. Await it, as `resolve`."""
         rejection = failure(message, code)
         return self._complete(pb.CompletePromiseCommandMessage(key=self._name, completion_failure=rejection))
+
+    def _read(self, handle: int) -> DurableFuture[Any]:
+        return DurableFuture(self._progress, handle, as_value_of(f"the value of promise {self._name!r}", self._serde))
 
     def _complete(self, command: pb.CompletePromiseCommandMessage) -> DurableFuture[None]:
         return DurableFuture(self._progress, issued(self._progress, command), as_none)

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.awaiting import Handle
-from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
+from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, chosen
 from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture, cancel
 from perdure.sdk.limits import time_limit
@@ -37,7 +37,7 @@ class Signals(Capability):
         limit = time_limit(timeout, f"signal {name!r}", "did not come")
         if limit is not None:
             handle = progress.do(progress.machine.limit_signal, name, limit, progress.due_ms(limit.timeout))
-        return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
+        return DurableFuture(progress, handle, as_value_of(f"the value of signal {name!r}", chosen(serde, type_hint)))
 
     def resolve_signal(self, invocation_id: str, name: str, value: T, serde: Serde[T] | None = None) -> None:
         """Sends a signal with a value."""
