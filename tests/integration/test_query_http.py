@@ -18,7 +18,7 @@ from perdure.server.query import queries
 from perdure.server.query.queries import QueryLimits
 
 ENDLESS = "with recursive r(n) as (select 1 union all select n + 1 from r) select count(*) as n from r where n < 0"
-LIMITS = QueryLimits(at_once=2, timeout_s=3.0, rows_max=50, bytes_max=20_000)
+LIMITS = QueryLimits(at_once=2, timeout_s=6.0, rows_max=50, bytes_max=20_000)
 
 greeter = perdure.Service("Greeter")
 cart = perdure.VirtualObject("Cart")
