@@ -9,18 +9,34 @@ from threading import Thread
 import pytest
 
 PROGRAM = """
-import asyncio, sys, time
+import asyncio, sys
 import perdure
 
 async def main():
     async with perdure.create_client(sys.argv[1]) as client:
         await client.generic_call("Echo", "echo", b'"x"')
 
-sleep = time.sleep
-time.sleep = lambda seconds: (sleep(seconds), print("let out"))
 asyncio.run(main())
-print("done")
 """
+
+SLOW_THREADS = """
+import asyncio, threading, time
+
+main_thread = threading.get_ident()
+write = asyncio.SelectorEventLoop._write_to_self
+
+def write_slowly(loop):
+    write(loop)
+    if threading.get_ident() != main_thread:
+        print("in", flush=True)
+        time.sleep(0.3)
+        print("out", flush=True)
+
+asyncio.SelectorEventLoop._write_to_self = write_slowly
+"""
+"""The threads that bring an answer are held up, as on a busy machine, where they let go of the GIL."""
+
+RUNS = 30
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -47,9 +63,22 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 14), reason="threads that come too late just stop there")
-def test_a_program_that_ends_right_after_its_last_answer_ends_well(url: str) -> None:
-    """Without the pause some of them end with 134, how many depends on the machine: so the pause is looked at, too."""
-    for _ in range(3):
-        ended = subprocess.run([sys.executable, "-c", PROGRAM, url], capture_output=True, timeout=60, check=False)
-        assert (ended.returncode, ended.stdout) == (0, b"done\nlet out\n"), ended.stderr
+before_3_14 = pytest.mark.skipif(sys.version_info >= (3, 14), reason="threads that come too late just stop there")
+
+
+@before_3_14
+def test_programs_that_end_right_after_their_last_answer_end_well(url: str) -> None:
+    """Without the wait, how many of them end with 134 depends on the machine: some 2 to 20 of 30."""
+    codes: list[int] = []
+    for _ in range(RUNS // 6):
+        started = [subprocess.Popen([sys.executable, "-c", PROGRAM, url]) for _ in range(6)]
+        codes += [process.wait(60) for process in started]
+    assert codes == [0] * RUNS
+
+
+@before_3_14
+def test_a_program_waits_for_threads_that_are_held_up(url: str) -> None:
+    program = [sys.executable, "-c", SLOW_THREADS + PROGRAM, url]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("in") == ended.stdout.count("out") > 0
