@@ -19,9 +19,9 @@ demo: $(VENV)/.demo ## Agents answer, the engine is killed and goes on: the two-
 	$(BIN)/perdure demo --once
 
 test: check $(PEERS)/.installed $(NPM)/.installed ## All checks and all tests
-	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/e2e
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/cluster --ignore=tests/e2e
 	$(BIN)/pytest tests/conformance -n $(JOBS) --dist loadgroup
-	$(BIN)/pytest tests/integration tests/peers tests/e2e
+	$(BIN)/pytest tests/integration tests/peers tests/cluster tests/e2e
 
 check: $(VENV)/.dev ## Format, lint and types
 	$(BIN)/ruff format --check .

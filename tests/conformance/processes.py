@@ -47,6 +47,7 @@ def running(
     env: Mapping[str, str] | None = None,
     stop: signal.Signals = signal.SIGTERM,
     http_2: bool = False,
+    ready_s: float = READY_S,
 ) -> Iterator[None]:
     """A process and its children, once `ready_url` answers 200; stopped at the end. Its output goes to `log`.
 
@@ -59,7 +60,7 @@ def running(
             env=environment, cwd=ROOT, start_new_session=True,
         )  # fmt: skip
     try:
-        _await_ready(process, ready_url, log, http_2)
+        _await_ready(process, ready_url, log, http_2, ready_s)
         yield
     finally:
         _stop(process, stop)
@@ -76,8 +77,8 @@ def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
         raise AssertionError(f"{process.args} did not stop within {STOP_S} s of {stop.name}") from None
 
 
-def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path, http_2: bool) -> None:
-    deadline = time.monotonic() + READY_S
+def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path, http_2: bool, ready_s: float) -> None:
+    deadline = time.monotonic() + ready_s
     with httpx.Client(http1=not http_2, http2=http_2, timeout=2.0, trust_env=False) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -136,12 +137,12 @@ def our_engine(folder: Path, *modules: str) -> Iterator[EngineAddress]:
 
 
 @contextmanager
-def our_endpoint(folder: Path) -> Iterator[str]:
+def our_endpoint(folder: Path, module: str = SERVICES, env: Mapping[str, str] | None = None) -> Iterator[str]:
     """The services on our SDK under `perdure serve`; gives the endpoint's address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command: list[str | Path] = [_beside_python("perdure"), "serve", SERVICES, "--port", str(port)]
-    with running(command, f"{url}/health", folder / "perdure-serve.log"):
+    command: list[str | Path] = [_beside_python("perdure"), "serve", module, "--port", str(port)]
+    with running(command, f"{url}/health", folder / "perdure-serve.log", env):
         yield url
 
 
