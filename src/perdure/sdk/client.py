@@ -7,17 +7,19 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from functools import wraps
+from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pyqwest
 
+from perdure.errors import UsageError
 from perdure.http_threads import let_out_at_exit
 from perdure.sdk import client_calls as calls
 from perdure.sdk import client_completions as completions
 from perdure.sdk import client_results as results
-from perdure.sdk.client_requests import FAULTS, Address, Exchange, Pause, steps
+from perdure.sdk.client_requests import FAULTS, Address, Exchange, Pause, address_of, steps
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -164,38 +166,92 @@ class SyncDurableClient:
     kill = _blocking(completions.kill)
 
 
-@asynccontextmanager
-async def create_client(
+def create_client(
     ingress_url: str = "http://localhost:8080",
     headers: Mapping[str, str] | None = None,
     *,
     admin_url: str | None = None,
-) -> AsyncGenerator[DurableClient]:
+) -> AbstractAsyncContextManager[DurableClient]:
     """A client of an ingress; `headers` go with each request. `admin_url` is for `cancel` and `kill`.
 
     async with perdure.create_client("http://localhost:8080") as client:
         answer = await client.service_call(router_answer, "I was charged twice")
+
+    Raises:
+        UsageError: an address is none.
     """
-    let_out_at_exit()
-    async with pyqwest.HTTPTransport(tls_include_system_certs=True) as transport:
-        yield DurableClient(pyqwest.Client(transport), _address(ingress_url, admin_url, headers))
+    return _ClientBlock(_opened(address_of(ingress_url, admin_url, headers)))
 
 
-@contextmanager
 def create_sync_client(
     ingress_url: str = "http://localhost:8080",
     headers: Mapping[str, str] | None = None,
     *,
     admin_url: str | None = None,
-) -> Generator[SyncDurableClient]:
+) -> AbstractContextManager[SyncDurableClient]:
     """`create_client` for code without an event loop. It may be shared by threads.
 
     with perdure.create_sync_client("http://localhost:8080") as client:
         answer = client.service_call(router_answer, "I was charged twice")
+
+    Raises:
+        UsageError: an address is none.
     """
+    return _SyncClientBlock(_opened_sync(address_of(ingress_url, admin_url, headers)))
+
+
+@asynccontextmanager
+async def _opened(address: Address) -> AsyncGenerator[DurableClient]:
+    let_out_at_exit()
+    async with pyqwest.HTTPTransport(tls_include_system_certs=True) as transport:
+        yield DurableClient(pyqwest.Client(transport), address)
+
+
+@contextmanager
+def _opened_sync(address: Address) -> Generator[SyncDurableClient]:
     with pyqwest.SyncHTTPTransport(tls_include_system_certs=True) as transport:
-        yield SyncDurableClient(pyqwest.SyncClient(transport), _address(ingress_url, admin_url, headers))
+        yield SyncDurableClient(pyqwest.SyncClient(transport), address)
 
 
-def _address(ingress_url: str, admin_url: str | None, headers: Mapping[str, str] | None) -> Address:
-    return Address(ingress_url.rstrip("/"), admin_url.rstrip("/") if admin_url else None, headers or {})
+class _ClientBlock(AbstractAsyncContextManager[DurableClient]):
+    """What `create_client` gives: to be entered, and until then no client, which it says."""
+
+    def __init__(self, block: AbstractAsyncContextManager[DurableClient]) -> None:
+        self._block = block
+
+    async def __aenter__(self) -> DurableClient:
+        return await self._block.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return await self._block.__aexit__(kind, error, traceback)
+
+    def __getattr__(self, name: str) -> Any:
+        raise _not_entered(DurableClient, "async with perdure.create_client", name)
+
+
+class _SyncClientBlock(AbstractContextManager[SyncDurableClient]):
+    """What `create_sync_client` gives."""
+
+    def __init__(self, block: AbstractContextManager[SyncDurableClient]) -> None:
+        self._block = block
+
+    def __enter__(self) -> SyncDurableClient:
+        return self._block.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return self._block.__exit__(kind, error, traceback)
+
+    def __getattr__(self, name: str) -> Any:
+        raise _not_entered(SyncDurableClient, "with perdure.create_sync_client", name)
+
+
+def _not_entered(client: type, block: str, name: str) -> Exception:
+    if name.startswith("_") or not hasattr(client, name):
+        return AttributeError(name)
+    return UsageError(
+        f"the client is there only inside of its block: `{block}(...) as client:`, and in it client.{name}"
+    )

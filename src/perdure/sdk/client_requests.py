@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Generic, TypeAlias, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pyqwest
 
@@ -162,6 +162,29 @@ class Address:
     def with_own(self, headers: Mapping[str, str]) -> dict[str, str]:
         """The headers of one request, over those that go with each."""
         return {**self.headers, **headers}
+
+
+def address_of(ingress_url: str, admin_url: str | None, headers: Mapping[str, str] | None) -> Address:
+    """Where a client's requests go, checked.
+
+    Raises:
+        UsageError: one is no address.
+    """
+    _check_url("ingress_url", ingress_url, "http://localhost:8080")
+    if admin_url is not None:
+        _check_url("admin_url", admin_url, "http://localhost:9070")
+    return Address(ingress_url.rstrip("/"), admin_url.rstrip("/") if admin_url else None, headers or {})
+
+
+def _check_url(name: str, url: str, example: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_base = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        good = is_base and not (parts.query or parts.fragment)
+    except (ValueError, AttributeError):  # no port, or no text at all
+        good = False
+    if not good:
+        raise UsageError(f'{name} must be an address such as "{example}", not {url!r}')
 
 
 def _path(parts: tuple[str | None, ...]) -> str:

@@ -12,6 +12,7 @@ from perdure.errors import UsageError
 from perdure.sdk import client_calls as calls
 from perdure.sdk import client_completions as completions
 from perdure.sdk import client_results as results
+from perdure.sdk.client import create_client, create_sync_client
 from perdure.sdk.client_errors import HttpError, InvocationFailed
 from perdure.sdk.client_requests import ATTEMPTS_MAX, Address, Exchange, Pause, steps
 
@@ -288,3 +289,22 @@ def test_all_that_is_told_to_an_invocation_takes_what_a_send_gave() -> None:
         (completions.kill(ADDRESS, sent), "http://admin/invocations/inv_1/kill"),
     ]:
         assert said.url == url
+
+
+@pytest.mark.parametrize(
+    "url", ["not a url", "localhost:8080", "http://", "http://h:port", "ftp://h", "http://h?x=1", ""]
+)
+def test_what_is_no_address_is_refused_at_once(url: str) -> None:
+    for create in (create_client, create_sync_client):
+        with pytest.raises(UsageError, match=r'ingress_url must be an address such as "http://localhost:8080", not '):
+            create(url)
+        with pytest.raises(UsageError, match="admin_url must be an address"):
+            create("https://ingress.example/behind/a/proxy/", admin_url=url)
+
+
+def test_a_client_that_was_not_entered_says_so() -> None:
+    with pytest.raises(UsageError, match=r"`async with perdure.create_client\(\.\.\.\) as client:`.*client\.attach"):
+        create_client().attach("inv_1x")  # type: ignore[attr-defined]  # pyright: ignore
+    with pytest.raises(UsageError, match=r"`with perdure.create_sync_client\(\.\.\.\) as client:`.*client\.attach"):
+        create_sync_client().attach("inv_1x")  # type: ignore[attr-defined]  # pyright: ignore
+    assert not hasattr(create_client(), "no_such_method")
