@@ -78,6 +78,7 @@ def of_version(endpoint: Callable[..., AbstractContextManager[str]], version: in
 
 
 typescript_endpoint_h1 = partial(typescript_endpoint, http_11=True)
+typescript_endpoint_v6 = partial(typescript_endpoint, version=6)
 
 ARRANGEMENTS = {
     arrangement.name: arrangement
@@ -94,11 +95,13 @@ ARRANGEMENTS = {
         on_our_engine("python", "v5-h1", of_version(official_endpoint, 5), http_11=True),
         on_our_engine("typescript", "h2", typescript_endpoint),
         on_our_engine("typescript", "h1", typescript_endpoint_h1, http_11=True),
+        on_our_engine("typescript", "v6", typescript_endpoint_v6),
         on_the_reference("ours", "v5", of_version(our_asgi_endpoint, 5), version=6),
         on_the_reference("ours", "v6", our_endpoint, version=6),
         on_the_reference("ours", "v7", our_endpoint, version=7),
         on_the_reference("ours", "v7-h1", our_endpoint, version=7, http_11=True),
         on_the_reference("python", "v7", official_endpoint, version=7),
+        on_the_reference("typescript", "v6", typescript_endpoint, version=6),
         on_the_reference("typescript", "v7", typescript_endpoint, version=7),
     )
 }

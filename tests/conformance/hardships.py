@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from tests.conformance.services import echo, nap, put, sdk, tried
+from tests.conformance.services import add, echo, nap, put, sdk, total, tried
 
 QUICKLY = timedelta(milliseconds=20)
 
@@ -74,6 +74,13 @@ async def metadata_of_failure(ctx: Any) -> dict[str, str] | None:
     except sdk.TerminalError as error:
         return error.metadata
     return None
+
+
+@doomed.handler()
+async def adds_in_scope(ctx: Any, name: str) -> list[int | None]:
+    """The same key inside and outside of a scope is two objects. An engine without scopes fails the attempt."""
+    inside = await ctx.scope("blue").object_call(add, key=name, arg=5, limit_key="tenant")
+    return [inside, await ctx.object_call(total, key=name, arg=None)]
 
 
 @stubborn.handler()

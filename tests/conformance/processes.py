@@ -173,13 +173,13 @@ def official_endpoint_on_granian(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def typescript_endpoint(folder: Path, *, http_11: bool = False) -> Iterator[str]:
+def typescript_endpoint(folder: Path, *, http_11: bool = False, version: int = 7) -> Iterator[str]:
     """The services on the official TypeScript SDK: request and response over HTTP/1.1, else both directions at once."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     sources = shutil.copytree(TYPESCRIPT, folder / "typescript")
     (sources / "node_modules").symlink_to(NPM_MODULES)  # modules are looked for beside the files
-    env = {"PORT": str(port), "HTTP_VERSION": "1.1" if http_11 else "2"}
+    env = {"PORT": str(port), "HTTP_VERSION": "1.1" if http_11 else "2", "CONFORMANCE_VERSION": str(version)}
     with running([NODE, sources / "app.mts"], f"{url}/health", folder / "node.log", env, http_2=not http_11):
         yield url
 

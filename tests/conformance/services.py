@@ -125,6 +125,20 @@ async def step_gives_up(ctx: Any, name: str) -> str:
 
 
 @plain.handler()
+async def step_runs_out_of_time(ctx: Any, name: str) -> str:
+    def broken() -> None:
+        tried[name] += 1
+        raise ValueError("never")
+
+    interval, limit = timedelta(milliseconds=50), timedelta(milliseconds=300)
+    try:
+        await ctx.run_typed("broken", broken, sdk.RunOptions(max_duration=limit, initial_retry_interval=interval))
+    except sdk.TerminalError:
+        return "gave up"
+    return "did not give up"
+
+
+@plain.handler()
 async def handler_fails_once(ctx: Any, name: str) -> int:
     done = await ctx.run_typed("count", lambda: tried.update([f"{name} step"]) or tried[f"{name} step"])
     tried[name] += 1

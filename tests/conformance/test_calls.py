@@ -24,3 +24,7 @@ def test_a_sleep_lasts(ingress: Ingress) -> None:
 
 def test_a_handler_runs_a_workflow_and_calls_it(ingress: Ingress, name: str) -> None:
     assert ingress.call("Plain/calls_workflow", name) == ["noted", "too late: 409"]
+
+
+def test_a_call_in_a_scope_reaches_another_object(ingress: Ingress, name: str) -> None:
+    assert ingress.call("Doomed/adds_in_scope", name) == [5, None]

@@ -22,6 +22,10 @@ def test_a_run_gives_up_after_its_attempts(ingress: Ingress, name: str) -> None:
     assert ingress.call("Plain/step_gives_up", name) == "gave up after 2"
 
 
+def test_a_run_gives_up_after_its_time(ingress: Ingress, name: str) -> None:
+    assert ingress.call("Plain/step_runs_out_of_time", name) == "gave up"
+
+
 def test_a_failed_attempt_is_made_again_without_the_steps_that_were_recorded(ingress: Ingress, name: str) -> None:
     assert ingress.call("Plain/handler_fails_once", name) == 1
 

@@ -43,3 +43,9 @@ def test_who_is_suspended_is_cancelled(ingress: Ingress, name: str) -> None:
     suspended(ingress, invocation_id)
     ingress.cancel(invocation_id)
     assert ingress.attach(invocation_id).status_code == 409
+
+
+def test_all_of_many_that_wait_at_once_go_on(ingress: Ingress) -> None:
+    """They are more than some servers let a connection carry."""
+    waiting = [ingress.send("Plain/nap/send", 1000) for _ in range(150)]
+    assert {ingress.attach(invocation_id).json() for invocation_id in waiting} == {"slept 1000"}

@@ -1,8 +1,8 @@
 // The services of hardships.py on the official SDK: they are made to wait, to fail and to change.
 
-import { type Context, RestatePromise, type RetryPolicy, service, TerminalError } from "@restatedev/restate-sdk";
+import { type Context, RestatePromise, type RetryPolicy, rpc, service, TerminalError } from "@restatedev/restate-sdk";
 
-import { mailbox, plain } from "./services.mts";
+import { ledger, mailbox, plain } from "./services.mts";
 import { begin, tried } from "./telling.mts";
 
 const QUICKLY = 20;
@@ -64,6 +64,12 @@ async function metadata_of_failure(ctx: Context): Promise<Record<string, string>
   return null;
 }
 
+/** The same key inside and outside of a scope is two objects. An engine without scopes fails the attempt. */
+async function adds_in_scope(ctx: Context, name: string): Promise<(number | null)[]> {
+  const inside = await ctx.scope("blue").objectClient(ledger, name).add(5, rpc.opts({ limitKey: "tenant" }));
+  return [inside, await ctx.objectClient(ledger, name).total()];
+}
+
 async function succeeds_at_last(_: Context, name: string): Promise<number> {
   const times = begin(name);
   if (times < 4) throw new Error("not yet");
@@ -94,7 +100,7 @@ const patient = service({
 
 const doomed = service({
   name: "Doomed",
-  handlers: { fails_each_time, attempts, fails_with_metadata, metadata_of_failure },
+  handlers: { fails_each_time, attempts, fails_with_metadata, metadata_of_failure, adds_in_scope },
   options: { retryPolicy: threeAttempts("kill") },
 });
 

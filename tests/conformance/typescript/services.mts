@@ -96,6 +96,20 @@ async function step_gives_up(ctx: Context, name: string): Promise<string> {
   return "did not give up";
 }
 
+async function step_runs_out_of_time(ctx: Context, name: string): Promise<string> {
+  const broken = (): void => {
+    begin(name);
+    throw new Error("never");
+  };
+  try {
+    await ctx.run("broken", broken, { maxRetryDuration: 300, initialRetryInterval: 50 });
+  } catch (error) {
+    if (!(error instanceof TerminalError)) throw error;
+    return "gave up";
+  }
+  return "did not give up";
+}
+
 async function handler_fails_once(ctx: Context, name: string): Promise<number> {
   const done = await ctx.run("count", () => begin(`${name} step`));
   if (begin(name) < 2) throw new Error("the first attempt fails");
@@ -427,7 +441,7 @@ export const plain = service({
   name: "Plain",
   handlers: {
     echo, nothing, headers, fails, echo_bytes, own_id,
-    steps, steps_together, big_step, step_fails_for_good, step_fails_twice, step_gives_up,
+    steps, steps_together, big_step, step_fails_for_good, step_fails_twice, step_gives_up, step_runs_out_of_time,
     handler_fails_once, fails_until_later, never_succeeds, random_values,
     nap, calls, headers_of_callee, calls_workflow, calls_what_fails,
     gathers, selects, as_they_complete, times_out, nap_then, first_to_succeed, all_or_first_to_fail, all_outcomes,
@@ -437,7 +451,7 @@ export const plain = service({
   },
 });
 
-const ledger = object({
+export const ledger = object({
   name: "Ledger",
   handlers: {
     add, total: shared(total), add_slowly, holds, tour, adds_and_fails_once, keeps, size_of_kept: shared(size_of_kept),
