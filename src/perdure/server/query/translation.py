@@ -77,9 +77,17 @@ def _translate(sql: str, now_ms: int, *, puts_off: bool) -> Translated:
         names = [name for name, _ in kinds]
     check_unique(names)
     live = {each for table in tables for each in table.live}
-    text = tree.sql(dialect="sqlite", identify=True)
+    text = _spelled(tree).sql(dialect="sqlite", identify=True)
     reasons = [place for place, (_, kind) in enumerate(kinds) if kind is Kind.REASON]
     outputs = [
         Output(name, Kind.TEXT if kind is Kind.REASON else kind) for name, (_, kind) in zip(names, kinds, strict=True)
     ]
     return Translated(text, outputs, sorted(live), reasons)
+
+
+def _spelled(tree: exp.Expr) -> exp.Expr:
+    """SQLite's SQL ends at the first zero byte, and keys may have some: such a text is written as its bytes."""
+    for literal in [each for each in tree.find_all(exp.Literal) if each.is_string and "\0" in each.name]:
+        written = exp.HexString(this=literal.name.encode().hex())
+        literal.replace(exp.Cast(this=written, to=exp.DataType.build("text")))
+    return tree

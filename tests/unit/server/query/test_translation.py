@@ -53,6 +53,7 @@ def test_the_sql_of_clients_is_all_there() -> None:
         ("true", True),
         ("(1 = 2)::text", "false"),
         ("'a' || 'b'", "ab"),
+        ("'a\0''b' || 'c'", "a\0'bc"),
         ("concat('a', null, 'b')", "ab"),
         ("coalesce(null, 3)", 3),
         ("'Plain' like 'P%n'", True),
