@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .cache/peers
 NPM := .cache/npm
+POLYGLOT := .cache/npm-polyglot
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
@@ -18,7 +19,7 @@ help: ## List the commands
 demo: $(VENV)/.demo ## Agents answer, the engine is killed and goes on: the two-minute tour
 	$(BIN)/perdure demo --once
 
-test: check $(PEERS)/.installed $(NPM)/.installed ## All checks and all tests
+test: check $(PEERS)/.installed $(NPM)/.installed $(POLYGLOT)/.installed ## All checks and all tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/cluster --ignore=tests/e2e
 	$(BIN)/pytest tests/conformance -n $(JOBS) --dist loadgroup
 	$(BIN)/pytest tests/integration tests/peers tests/cluster tests/e2e
@@ -38,7 +39,7 @@ bench: $(VENV)/.dev $(NPM)/.installed ## Measure beside the peers, print ratios
 compatibility: $(VENV)/.dev $(PEERS)/.installed $(NPM)/.installed ## Write docs/compatibility.md, out of a run with the peers
 	$(BIN)/pytest tests/conformance -n $(JOBS) --dist loadgroup -p tests.conformance.compatibility
 
-docs: $(VENV)/.dev ## Run every sample of the documentation
+docs: $(VENV)/.dev $(NPM)/.installed ## Run every sample of the documentation
 	$(BIN)/pytest tests/docs
 
 proto: $(VENV)/.dev ## Generate the protocol's classes from wire.proto
@@ -78,7 +79,9 @@ $(PEERS)/.installed: tests/conformance/package.json tests/conformance/pins.py | 
 	touch $@
 
 $(NPM)/.installed: tests/conformance/package.json tests/conformance/package-lock.json
-	mkdir -p $(NPM)
-	cp tests/conformance/package.json tests/conformance/package-lock.json $(NPM)
-	cd $(NPM) && SCARF_ANALYTICS=false npm ci --silent --no-audit --no-fund
+$(POLYGLOT)/.installed: examples/polyglot/package.json examples/polyglot/package-lock.json
+$(NPM)/.installed $(POLYGLOT)/.installed:
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && SCARF_ANALYTICS=false npm ci --silent --no-audit --no-fund
 	touch $@

@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from enum import Enum
+from typing import Any
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +28,8 @@ class Call(msgspec.Struct):
     """Its `Idempotency-Key`: the step that asked, as `perdure.run_key()` names it."""
     question: str
     has_tools: bool
+    messages: list[dict[str, Any]]
+    """The conversation that it goes on with."""
     fate: Fate = Fate.UNDER_WAY
 
 
@@ -96,7 +99,7 @@ def _call(scope: Scope, body: bytes) -> Call:
         asked = INTERFACES[scope["path"]].request(body)
     except (KeyError, msgspec.DecodeError):
         asked = ChatRequest([])  # the app behind refuses it; that it was asked is noted
-    return Call(key.decode() if key else None, asked.question, bool(asked.tools))
+    return Call(key.decode() if key else None, asked.question, bool(asked.tools), asked.messages)
 
 
 async def _body(receive: Receive) -> bytes:
