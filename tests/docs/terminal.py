@@ -15,6 +15,7 @@ from typing import Self
 import pytest
 
 from perdure.version import __version__
+from tests.conformance.processes import NODE, NPM_MODULES
 from tests.docs.matching import Ids
 
 TIMEOUT_S = 30.0
@@ -23,7 +24,8 @@ DEFAULT_PORTS = {"up": (("--ingress-port", "8080"), ("--admin-port", "9070")), "
 
 _PORT = re.compile(r"(?<=:)(8080|9070|908\d)\b")
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
-_SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)")
+_SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)|(?:PORT=\d+ )?node \w+\.ts")
+_READY = re.compile(r"^  services .*\n|SDK started listening", re.MULTILINE)
 _KILL = re.compile(r"pkill -9 -f 'perdure (up|serve)(?: [\w:]+)?'")
 
 
@@ -46,7 +48,7 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
 
 
 class Server:
-    """`perdure up` or `perdure serve`, with all that it prints in a file."""
+    """`perdure up`, `perdure serve` or `node`, with all that it prints in a file."""
 
     def __init__(self, kind: str, command: str, folder: Path, environment: dict[str, str], log: Path) -> None:
         self.kind = kind
@@ -74,7 +76,8 @@ class Terminal:
         self._ports: dict[str, str] = {}
         self._servers: list[Server] = []
         self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1", "COLUMNS": "100"}
-        self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = (str(Path(sys.executable).parent), str(NODE.parent), os.environ["PATH"])
+        self._environment["PATH"] = os.pathsep.join(path)
         self._environment["PERDURE_INGRESS_URL"] = f"http://127.0.0.1:{self._port('8080')}"
         self._environment["PERDURE_ADMIN_URL"] = f"http://127.0.0.1:{self._port('9070')}"
 
@@ -90,7 +93,7 @@ class Terminal:
         elif killed := _KILL.fullmatch(command):
             self._latest(killed[1]).stop(signal.SIGKILL)
         elif served := _SERVER.match(command):
-            self._serve(served[1], real, shown)
+            self._serve(served[1] or "node", real, shown)
         else:
             curl = "curl -sS " if shown.strip() else "curl -sS --fail-with-body "
             done = subprocess.run(
@@ -123,15 +126,12 @@ class Terminal:
             time.sleep(POLL_S)
 
     def _serve(self, kind: str, command: str, shown: str) -> None:
-        for option, port in DEFAULT_PORTS[kind]:
-            given = re.search(rf" {option} (\d+)", command)
-            command = command.replace(given[0], "") if given else command
-            command += f" {option} {self._port(given[1] if given else port)}"
+        command = self._node(command) if kind == "node" else self._on_real_ports(kind, command)
         log = self._folder / f"{kind}-{len(self._servers)}.log"
         server = Server(kind, command, self._folder, self._environment, log)
         self._servers.append(server)
         deadline = time.monotonic() + TIMEOUT_S
-        while not re.search(r"^  services .*\n", server.printed, re.MULTILINE):
+        while not _READY.search(server.printed):
             if server.process.poll() is not None or time.monotonic() > deadline:
                 break
             time.sleep(POLL_S)
@@ -139,6 +139,21 @@ class Terminal:
             self._check(command, shown, server.printed, anywhere=server.process.poll() is None)  # beside its log
         else:
             assert server.process.poll() is None, f"$ {command}\nended:\n{server.printed}"
+
+    def _on_real_ports(self, kind: str, command: str) -> str:
+        for option, port in DEFAULT_PORTS[kind]:
+            given = re.search(rf" {option} (\d+)", command)
+            command = command.replace(given[0], "") if given else command
+            command += f" {option} {self._port(given[1] if given else port)}"
+        return command
+
+    def _node(self, command: str) -> str:
+        """A file of the page, which finds its modules, and its port in the environment."""
+        modules = self._folder / "node_modules"
+        if not modules.exists():
+            modules.symlink_to(NPM_MODULES)
+        given = re.match(r"PORT=(\d+) ", command)
+        return f"env PORT={self._port(given[1] if given else '9080')} {command.removeprefix(given[0] if given else '')}"
 
     def _check(self, command: str, shown: str, printed: str, *, anywhere: bool = False) -> None:
         printed = self._as_shown(printed)
