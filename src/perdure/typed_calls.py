@@ -9,6 +9,7 @@ from perdure.engine.events import Accepted, Failure, Outcome, Target
 from perdure.errors import TerminalError, UsageError
 from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
 from perdure.sdk.definition import HandlerDefinition, HandlerFunction, handler_of
+from perdure.sdk.limits import milliseconds
 from perdure.sdk.serde import JsonSerde
 
 I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
@@ -75,7 +76,7 @@ class TypedCalls:
         target, body, headers = _target(definition, options), _body(definition, arg), _headers(options)
         key, limit_key = options.get("idempotency_key"), options.get("limit_key")
         delay = options.get("delay")
-        delay_ms = None if delay is None else delay // timedelta(milliseconds=1)
+        delay_ms = None if delay is None else milliseconds("delay", delay)
         return await self._ask(
             lambda engine: engine.send(
                 target, body, headers=headers, idempotency_key=key, limit_key=limit_key, delay_ms=delay_ms

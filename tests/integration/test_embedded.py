@@ -70,6 +70,12 @@ async def test_handlers_are_called_by_the_functions_themselves() -> None:
         assert await engine.call(add, 1, key="b", idempotency_key="once") == 1
 
 
+async def test_a_send_is_not_put_off_into_the_past() -> None:
+    async with perdure.Engine([greeter], data_dir=None) as engine:
+        with pytest.raises(UsageError, match="delay must be zero or more, not -1 s"):
+            await engine.send(greet, "E", delay=timedelta(seconds=-1))
+
+
 async def test_a_send_is_attached_to() -> None:
     async with perdure.Engine(perdure.app([greeter]), data_dir=None) as engine:
         sent = await engine.send(greet, "E", delay=timedelta(milliseconds=20))

@@ -13,6 +13,7 @@ from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
 from perdure.protocol.scopes import check_scope
 from perdure.sdk.client_requests import Address, Exchange
 from perdure.sdk.definition import HandlerDefinition, HandlerFunction, handler_of
+from perdure.sdk.limits import milliseconds
 from perdure.sdk.schema import content_type_of
 from perdure.sdk.serde import BytesSerde, Serde
 
@@ -184,7 +185,7 @@ def _send(address: Address, target: _Target, options: SendOptions) -> Exchange[D
         return DurableClientSendHandle(accepted.invocationId, answer.status, new, target.output_serde)
 
     delay = options.get("send_delay")
-    query = "" if delay is None else f"?delay={max(0, delay // timedelta(milliseconds=1))}ms"
+    query = "" if delay is None else f"?delay={milliseconds('send_delay', delay)}ms"
     return Exchange(
         "POST",
         address.scoped_ingress("send", target.service, target.key, target.handler) + query,

@@ -5,6 +5,7 @@ from typing import Any
 
 from perdure.sdk.client_calls import DurableClientSendHandle
 from perdure.sdk.client_requests import Address, Exchange, nothing
+from perdure.sdk.limits import milliseconds
 from perdure.sdk.serde import JsonSerde, Serde
 from perdure.sdk.workflow import Workflow
 
@@ -60,7 +61,7 @@ def cancel(
     address: Address, invocation: str | DurableClientSendHandle[Any], kill_after: timedelta | None = None
 ) -> Exchange[None]:
     """Cancels an invocation: its code is told, and may clean up; if it goes on after `kill_after`, it is killed."""
-    query = "" if kill_after is None else f"?kill_after={kill_after // timedelta(milliseconds=1)}ms"
+    query = "" if kill_after is None else f"?kill_after={milliseconds('kill_after', kill_after)}ms"
     return Exchange("PATCH", _admin(address, invocation, "cancel") + query, nothing, address.with_own({}))
 
 

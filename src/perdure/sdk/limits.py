@@ -37,13 +37,30 @@ def time_limit(timeout: timedelta | None, what: str, missed: str) -> TimeLimit |
     """The limit that a `timeout=` asks for; None where there is none.
 
     Raises:
-        UsageError: it is no timedelta.
+        UsageError: it is no timedelta, or a negative one.
     """
     if timeout is None:
         return None
-    if not isinstance(timeout, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  code without type hints
-        raise UsageError(f"timeout must be a timedelta, not {timeout!r}: timeout=timedelta(seconds=30)")
+    check_span("timeout", timeout)
     return TimeLimit(what, missed, timeout)
+
+
+def check_span(name: str, span: timedelta) -> None:
+    """Checks a timeout or a delay; zero is one.
+
+    Raises:
+        UsageError: it is no timedelta, or a negative one.
+    """
+    if not isinstance(span, timedelta):  # pyright: ignore[reportUnnecessaryIsInstance]  code without type hints
+        raise UsageError(f"{name} must be a timedelta, not {span!r}: {name}=timedelta(seconds=30)")
+    if span < timedelta(0):
+        raise UsageError(f"{name} must be zero or more, not {span.total_seconds():g} s")
+
+
+def milliseconds(name: str, span: timedelta) -> int:
+    """A timeout or a delay in milliseconds, checked as by `check_span`."""
+    check_span(name, span)
+    return span // timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)

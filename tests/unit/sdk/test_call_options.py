@@ -1,5 +1,6 @@
 """What goes with a call beside its input: scope, limit key, priority; and what is refused."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -34,6 +35,21 @@ async def commands(fn: Any, version: int = 7) -> list[Any]:
     assert not isinstance(last, pb.ErrorMessage), last.message
     wanted = pb.CallCommandMessage | pb.OneWayCallCommandMessage
     return [entry.message for entry in engine.journal if isinstance(entry.message, wanted)]
+
+
+async def test_a_delay_is_a_timedelta_of_zero_or_more() -> None:
+    async def sends(ctx: Context) -> None:
+        for delay, said in ((timedelta(seconds=-1), "zero or more, not -1 s"), (5, "a timedelta, not 5: send_delay=")):
+            for send in (
+                lambda delay=delay: ctx.service_send(ask, "?", send_delay=delay),
+                lambda delay=delay: ctx.object_send(keep, "k", "?", send_delay=delay),
+                lambda delay=delay: ctx.generic_send("Other", "ask", b"", send_delay=delay),
+            ):
+                with pytest.raises(UsageError, match=f"send_delay must be {said}"):
+                    send()
+        ctx.service_send(ask, "?", send_delay=timedelta(0))
+
+    assert len(await commands(sends)) == 1
 
 
 async def test_scope_limit_key_and_priority_go_with_calls_and_sends() -> None:

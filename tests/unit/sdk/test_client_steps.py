@@ -308,3 +308,12 @@ def test_a_client_that_was_not_entered_says_so() -> None:
     with pytest.raises(UsageError, match=r"`with perdure.create_sync_client\(\.\.\.\) as client:`.*client\.attach"):
         create_sync_client().attach("inv_1x")  # type: ignore[attr-defined]  # pyright: ignore
     assert not hasattr(create_client(), "no_such_method")
+
+
+def test_delays_are_not_negative() -> None:
+    past = timedelta(seconds=-1)
+    with pytest.raises(UsageError, match="send_delay must be zero or more, not -1 s"):
+        calls.service_send(ADDRESS, greet, "Ada", send_delay=past)
+    with pytest.raises(UsageError, match="kill_after must be zero or more, not -1 s"):
+        completions.cancel(ADDRESS, "inv_1x", kill_after=past)
+    assert calls.service_send(ADDRESS, greet, "Ada", send_delay=timedelta(0)).url.endswith("?delay=0ms")

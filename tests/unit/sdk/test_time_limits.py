@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from perdure.errors import TerminalError, TimedOut
+from perdure.errors import TerminalError, TimedOut, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
 from perdure.sdk.capabilities.runs import RunOptions
@@ -179,6 +179,45 @@ async def test_a_timeout_is_a_timedelta() -> None:
     error = (await engine.ended()).message
     assert isinstance(error, pb.ErrorMessage)
     assert "timeout must be a timedelta, not 5" in error.message
+
+
+PAST = timedelta(seconds=-1.5)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda ctx: ctx.generic_call("Other", "run", b"", timeout=PAST),
+        lambda ctx: ctx.awakeable(timeout=PAST),
+        lambda ctx: ctx.promise("approval").value(timeout=PAST),
+        lambda ctx: ctx.signal("go", timeout=PAST),
+        lambda ctx: ctx.attach_invocation("inv_1x", timeout=PAST),
+        lambda ctx: ctx.run("one", lambda: 1, timeout=PAST),
+    ],
+)
+async def test_a_timeout_is_not_negative(ask: Callable[[Any], object]) -> None:
+    async def run(ctx: WorkflowContext) -> str:
+        with pytest.raises(UsageError, match=r"^timeout must be zero or more, not -1\.5 s$"):
+            ask(ctx)
+        return "refused"
+
+    workflow = Workflow("Test")
+    workflow.main()(run)
+    engine = JournalEngine(workflow.handlers["run"], key="k")
+    assert (await engine.run()).value.content == b'"refused"'
+    assert [entry.type for entry in engine.journal] == [MessageType.INPUT, MessageType.OUTPUT]
+
+
+async def test_a_timeout_may_be_zero_and_a_sleep_negative() -> None:
+    async def run(ctx: Context) -> str:
+        await ctx.sleep(PAST)
+        try:
+            await ctx.awakeable(timeout=timedelta(0))[1]
+        except TimedOut as error:
+            return error.message
+        return ""
+
+    assert await value_of(run) == b'"an awakeable was not completed within 0 s"'
 
 
 # ---- what becomes of what is given up ----

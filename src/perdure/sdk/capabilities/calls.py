@@ -13,7 +13,7 @@ from perdure.protocol.versions import SCOPES
 from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, chosen, issued
 from perdure.sdk.definition import handler_of
 from perdure.sdk.futures import DurableCallFuture, DurableFuture, SendHandle, as_invocation_id
-from perdure.sdk.limits import TimeLimit, time_limit
+from perdure.sdk.limits import TimeLimit, check_span, time_limit
 from perdure.sdk.serde import BytesSerde, Serde
 
 I = TypeVar("I")  # noqa: E741  input and output, as in the official SDK
@@ -212,6 +212,8 @@ class Calls(Capability):
 
     def _send(self, target: CallTarget, value: Any, options: CallOptions, send_delay: timedelta | None) -> SendHandle:
         progress = self._progress
+        if send_delay is not None:
+            check_span("send_delay", send_delay)
         command = pb.OneWayCallCommandMessage(parameter=target.input_serde.serialize(value))
         self._address(command, target, options)
         if send_delay is not None:

@@ -192,10 +192,10 @@ class Runs(Capability):
     def _begin(self, name: str, run: "_Run") -> int:
         """In the loop's thread: issues the command, and executes it unless its result has been recorded."""
         machine = self._progress.machine
+        limit = time_limit(run.options.timeout, f"run {name!r}", "was not done")
         first = machine.journal.written == 0
         handle = machine.issue_completable(pb.RunCommandMessage(name=checked("the name of a run", name)))
         index = machine.journal.index
-        limit = time_limit(run.options.timeout, f"run {name!r}", "was not done")
         deadline = None if limit is None else Deadline(self._progress, handle, limit)
         if not machine.has_result(handle):
             self._progress.launch(handle, lambda: run.execute(machine, handle, index, first, deadline))

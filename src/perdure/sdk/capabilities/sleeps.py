@@ -12,7 +12,7 @@ class Sleeps(Capability):
     __slots__ = ()
 
     def sleep(self, delta: timedelta, name: str | None = None) -> DurableSleepFuture:
-        """A timer that ends after `delta`, counted from when it is first asked for. Await it."""
+        """A timer that ends after `delta`, counted from when it is first asked for; at once if negative. Await it."""
         progress = self._progress
         name = checked("the name of a sleep", name or "")
         handle, _ = progress.do(progress.machine.issue_timer, name, progress.due_ms(delta))
