@@ -21,7 +21,7 @@ demo: $(VENV)/.demo ## Agents answer, the engine is killed and goes on: the two-
 
 test: check $(PEERS)/.installed $(NPM)/.installed $(POLYGLOT)/.installed ## All checks and all tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/cluster --ignore=tests/e2e
-	$(BIN)/pytest tests/conformance -n $(JOBS) --dist loadgroup
+	$(BIN)/pytest tests/conformance -n $(JOBS)
 	$(BIN)/pytest tests/integration tests/peers tests/cluster tests/e2e
 
 check: $(VENV)/.dev ## Format, lint and types
@@ -37,7 +37,7 @@ bench: $(VENV)/.dev $(NPM)/.installed ## Measure beside the peers, print ratios
 	$(BIN)/python -m benchmarks
 
 compatibility: $(VENV)/.dev $(PEERS)/.installed $(NPM)/.installed ## Write docs/compatibility.md, out of a run with the peers
-	$(BIN)/pytest tests/conformance -n $(JOBS) --dist loadgroup -p tests.conformance.compatibility
+	$(BIN)/pytest tests/conformance -n $(JOBS) -p tests.conformance.compatibility
 
 docs: $(VENV)/.dev $(NPM)/.installed ## Run every sample of the documentation
 	$(BIN)/pytest tests/docs

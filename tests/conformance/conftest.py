@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.conformance.arrangements import ARRANGEMENTS, arrangement_of
 from tests.conformance.lacking import what_lacks
@@ -67,9 +68,22 @@ class Ingress:
         return rows[0]["status"] if rows else None
 
 
+class ByArrangement(LoadScopeScheduling):
+    """Gives each worker whole arrangements, so that none is started twice."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        parameters = test.partition("[")[2]
+        return max((name for name in ARRANGEMENTS if parameters.startswith(name)), key=len, default=file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByArrangement:
+    return ByArrangement(config, log)
+
+
 def pytest_itemcollected(item: pytest.Function) -> None:
     arrangement = arrangement_of(item)
-    item.add_marker(pytest.mark.xdist_group(arrangement.name if arrangement else item.module.__name__))
     if arrangement and (lack := what_lacks(arrangement.name, item.originalname)):
         item.add_marker(pytest.mark.xfail(reason=lack.reason, strict=True))
 
