@@ -16,6 +16,7 @@ from perdure.demo.stage import Actor, Stage, examples_folder
 from perdure.llm.chat import ChatRequest, Function, Message, Reply, ToolCall
 from perdure.testing.model import Fault, ScriptedModel
 from perdure.testing.recorded import check_integrity, read_steps
+from tests.conformance.pins import NPM
 from tests.conformance.processes import NODE, ROOT, EngineAddress, free_port, register, running
 from tests.e2e.test_examples import curl, documented_call
 
@@ -67,7 +68,9 @@ class Processes:
         self._stage = stage
         self._stack = stack
         self._ports = {name: free_port() for name in ("ingress", "admin", "typescript", "python")}
-        self._sources = shutil.copytree(EXAMPLE, stage.folder / "polyglot", ignore=shutil.ignore_patterns("node_modules"))
+        self._sources = shutil.copytree(
+            EXAMPLE, stage.folder / "polyglot", ignore=shutil.ignore_patterns("node_modules")
+        )
         (self._sources / "node_modules").symlink_to(MODULES)
         self._environment = {"OPENAI_BASE_URL": model_url, "OPENAI_API_KEY": "none"}
         self.start_engine()
@@ -141,6 +144,11 @@ def test_whichever_process_is_killed_the_claim_is_decided_and_nothing_recorded_i
     database = tmp_path / "store" / "perdure.db"
     assert check_integrity(database) == "ok"
     assert [step.recorded for step in read_steps(database)] == [True] * len(CALLS)
+
+
+def test_the_example_has_the_sdk_that_the_conformance_suite_runs() -> None:
+    pinned = json.loads((EXAMPLE / "package.json").read_text())["dependencies"]
+    assert pinned["@restatedev/restate-sdk"] == NPM["@restatedev/restate-sdk"]
 
 
 def begin(processes: Processes) -> None:
