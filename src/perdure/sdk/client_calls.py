@@ -68,21 +68,21 @@ class _Target:
 
 
 def service_call(
-    address: Address, handler: HandlerFunction[I, O], arg: I, **options: Unpack[CallOptions]
+    address: Address, handler: HandlerFunction[I, O], arg: I | None = None, **options: Unpack[CallOptions]
 ) -> Exchange[O]:
     """Calls a service's handler, and gives its result."""
     return _call(address, _typed(handler, None, arg), options)
 
 
 def object_call(
-    address: Address, handler: HandlerFunction[I, O], key: str, arg: I, **options: Unpack[CallOptions]
+    address: Address, handler: HandlerFunction[I, O], key: str, arg: I | None = None, **options: Unpack[CallOptions]
 ) -> Exchange[O]:
     """Calls the handler of a virtual object, and gives its result."""
     return _call(address, _typed(handler, key, arg), options)
 
 
 def workflow_call(
-    address: Address, handler: HandlerFunction[I, O], key: str, arg: I, **options: Unpack[CallOptions]
+    address: Address, handler: HandlerFunction[I, O], key: str, arg: I | None = None, **options: Unpack[CallOptions]
 ) -> Exchange[O]:
     """Runs a workflow, or calls one of its shared handlers, and gives the result; `key` is the workflow's id.
 
@@ -95,7 +95,7 @@ def generic_call(
     address: Address,
     service: str,
     handler: str,
-    arg: bytes,
+    arg: bytes = b"",
     key: str | None = None,
     **options: Unpack[CallOptions],
 ) -> Exchange[bytes]:
@@ -104,21 +104,21 @@ def generic_call(
 
 
 def service_send(
-    address: Address, handler: HandlerFunction[I, O], arg: I, **options: Unpack[SendOptions]
+    address: Address, handler: HandlerFunction[I, O], arg: I | None = None, **options: Unpack[SendOptions]
 ) -> Exchange[DurableClientSendHandle[O]]:
     """Sends to a service's handler, and does not wait for its result."""
     return _send(address, _typed(handler, None, arg), options)
 
 
 def object_send(
-    address: Address, handler: HandlerFunction[I, O], key: str, arg: I, **options: Unpack[SendOptions]
+    address: Address, handler: HandlerFunction[I, O], key: str, arg: I | None = None, **options: Unpack[SendOptions]
 ) -> Exchange[DurableClientSendHandle[O]]:
     """Sends to the handler of a virtual object."""
     return _send(address, _typed(handler, key, arg), options)
 
 
 def workflow_send(
-    address: Address, handler: HandlerFunction[I, O], key: str, arg: I, **options: Unpack[SendOptions]
+    address: Address, handler: HandlerFunction[I, O], key: str, arg: I | None = None, **options: Unpack[SendOptions]
 ) -> Exchange[DurableClientSendHandle[O]]:
     """Submits a workflow, also for later, or sends to one of its shared handlers."""
     return _send(address, _typed(handler, key, arg), options)
@@ -128,7 +128,7 @@ def generic_send(
     address: Address,
     service: str,
     handler: str,
-    arg: bytes,
+    arg: bytes = b"",
     key: str | None = None,
     **options: Unpack[SendOptions],
 ) -> Exchange[DurableClientSendHandle[bytes]]:

@@ -26,6 +26,16 @@ async def keep(ctx: Any, question: str) -> str:
     return question
 
 
+@other.handler()
+async def tick(ctx: Context) -> int:
+    return 1
+
+
+@thing.handler()
+async def look(ctx: Any) -> int:
+    return 1
+
+
 async def commands(fn: Any, version: int = 7) -> list[Any]:
     service = Service("Test")
     service.handler("run")(fn)
@@ -35,6 +45,22 @@ async def commands(fn: Any, version: int = 7) -> list[Any]:
     assert not isinstance(last, pb.ErrorMessage), last.message
     wanted = pb.CallCommandMessage | pb.OneWayCallCommandMessage
     return [entry.message for entry in engine.journal if isinstance(entry.message, wanted)]
+
+
+async def test_the_input_is_left_out_where_there_is_none() -> None:
+    async def calls(ctx: Context) -> None:
+        ctx.service_call(tick)
+        ctx.service_send(tick, send_delay=timedelta(0))
+        ctx.object_call(look, "k")
+        ctx.object_send(look, "k")
+        ctx.workflow_call(look, "k", timeout=timedelta(1))
+        ctx.workflow_send(look, key="k")
+        ctx.generic_call("Other", "tick")
+        ctx.generic_send("Thing", "look", key="k")
+
+    named = [(each.service_name, each.key, each.parameter) for each in await commands(calls)]
+    without, with_key = ("Other", "", b""), ("Thing", "k", b"")
+    assert named == [without, without, *[with_key] * 4, without, with_key]
 
 
 async def test_a_delay_is_a_timedelta_of_zero_or_more() -> None:

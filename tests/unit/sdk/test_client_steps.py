@@ -317,3 +317,16 @@ def test_delays_are_not_negative() -> None:
     with pytest.raises(UsageError, match="kill_after must be zero or more, not -1 s"):
         completions.cancel(ADDRESS, "inv_1x", kill_after=past)
     assert calls.service_send(ADDRESS, greet, "Ada", send_delay=timedelta(0)).url.endswith("?delay=0ms")
+
+
+def test_the_input_is_left_out_where_there_is_none() -> None:
+    for said in [
+        calls.workflow_call(ADDRESS, status, "w"),
+        calls.workflow_send(ADDRESS, status, "w"),
+        calls.object_call(ADDRESS, status, "w"),
+        calls.object_send(ADDRESS, status, "w"),
+        calls.service_call(ADDRESS, status),
+        calls.service_send(ADDRESS, status),
+    ]:
+        assert (said.body, "content-type" in said.headers) == (b"", False)
+    assert calls.generic_call(ADDRESS, "Any", "thing").body == calls.generic_send(ADDRESS, "Any", "thing").body == b""
