@@ -71,7 +71,8 @@ class Invoker:
         """Tell a running attempt of an entry, unless its replay held it."""
         attempt = self._running.get(effect.number)
         if attempt is not None and attempt.attempt == effect.attempt and effect.index >= attempt.entries:
-            self._flow.works(effect.number)
+            if not self._only_waits(attempt):
+                self._flow.works(effect.number)
             attempt.send(effect.envelope)
 
     def stop(self, effect: StopAttempt) -> None:
@@ -218,8 +219,14 @@ class Invoker:
         return start
 
     def _on_awaiting(self, attempt: RunningAttempt) -> None:
-        self._flow.idles(attempt.number)
-        self._reclaim()
+        if self._only_waits(attempt):
+            self._flow.idles(attempt.number)
+            self._reclaim()
+
+    def _only_waits(self, attempt: RunningAttempt) -> bool:
+        """Whether it said so, and nothing that it will hear of has answered it since."""
+        invocation = self._ledger.find_number(attempt.number)
+        return invocation is not None and invocation.attempt == attempt.attempt and invocation.hint is not None
 
     def _on_closed(self, attempt: RunningAttempt) -> None:
         self._draining.pop(attempt, None)

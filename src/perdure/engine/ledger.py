@@ -252,12 +252,18 @@ class Ledger:
         index = self.append(invocation, envelope)
         learn(invocation.known, notification)
         if invocation.status is Status.RUNNING:
+            self.hint(invocation, invocation.hint)
             self.batch.effects.append(Notify(invocation.number, invocation.attempt, index, instead or envelope))
             return
         self.touch(invocation)
         if invocation.awaiting is not None and settle(invocation.awaiting, invocation.known) is not None:
             self.make_ready(invocation, Step.RESUMED)
         invocation.forget_replay()
+
+    def hint(self, invocation: Invocation, awaited: pb.Future | None) -> None:
+        """The attempt at hand only waits, until this is answered by what is known."""
+        waits = awaited is not None and settle(awaited, invocation.known) is None
+        invocation.hint = awaited if waits else None
 
     def has_signal(self, invocation: Invocation, signal: int) -> bool:
         """Whether the journal holds this signal already."""

@@ -72,9 +72,9 @@ class RunningAttempt:
         if envelope.type in TERMINAL:
             self._end()
             self.half_close()
-        elif envelope.type == MessageType.AWAITING_ON:
-            self._on_awaiting(self)
         self._apply(MessageReceived(self.number, self.attempt, envelope))
+        if envelope.type == MessageType.AWAITING_ON:
+            self._on_awaiting(self)
 
     def closed(self, error: Exception | None) -> None:
         if self.over:

@@ -69,4 +69,4 @@ def on_awaiting_on(ledger: Ledger, invocation: Invocation, envelope: Envelope) -
     """A hint that the handler only waits, and for what: for people to read, until it does something again."""
     message = envelope.message
     assert isinstance(message, pb.AwaitingOnMessage)
-    invocation.hint = message.awaiting_on
+    ledger.hint(invocation, message.awaiting_on)
