@@ -52,7 +52,7 @@ class Harness(TypedCalls):
     Time is virtual in the loop that it is entered in: it stands still while anything runs, jumps to the next timer when
     nothing does, and goes at its own pace while real I/O or a thread is on its way. `asyncio.sleep` follows it too.
 
-    `services`: services, or what `perdure.app` returned.
+    `services`: services, one after the other or in a list, or what `perdure.app` returned.
     `start`: what time it is at first.
     `always_replay`: a handler is suspended at each await, and replayed from its beginning.
     `disable_retries`: the first failed attempt is raised by whoever waits, with its traceback.
@@ -67,7 +67,7 @@ class Harness(TypedCalls):
     def __init__(
         self,
         services: Endpoint | ServiceDefinition | Iterable[ServiceDefinition] = (),
-        *,
+        *more: ServiceDefinition,
         start: datetime = START,
         always_replay: bool = False,
         disable_retries: bool = False,
@@ -76,11 +76,11 @@ class Harness(TypedCalls):
     ) -> None:
         match services:
             case Endpoint():
-                self._services = list(services.services)
+                self._services = [*services.services, *more]
             case ServiceDefinition():
-                self._services = [services]
+                self._services = [services, *more]
             case _:
-                self._services = list(services)
+                self._services = [*services, *more]
         self._start = start if start.tzinfo is not None else start.replace(tzinfo=UTC)
         self._config = config or _KEEPS_ALL
         self._always_replay = always_replay

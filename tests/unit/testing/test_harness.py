@@ -225,6 +225,24 @@ async def test_time_is_real_again_afterwards() -> None:
     assert 0.04 <= loop.time() - inside < 30
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Harness(counter, approval),
+        lambda: Harness([counter], approval, patience=timedelta(days=1)),
+        lambda: Harness(services=[counter, approval]),
+        lambda: Harness(perdure.app([counter]), approval),
+    ],
+)
+async def test_services_come_one_after_the_other_or_in_a_list(make: Callable[[], Harness]) -> None:
+    async with make() as h:
+        await h.resolve_promise("Approval", "k", "decision", "yes")
+        assert await h.call(decide, "claim", key="k") == "claim: yes"
+        assert await h.call(add, 2, key="k") == 2
+    with pytest.raises(UsageError, match="is not a service: pass Service"):
+        Harness(counter, [approval])  # type: ignore[arg-type]
+
+
 async def test_fakes_stand_in_for_handlers_that_are_not_deployed() -> None:
     caller = perdure.Service("Caller")
 
