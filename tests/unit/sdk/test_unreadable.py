@@ -12,6 +12,7 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
 from perdure.sdk.context import Context, WorkflowContext
 from perdure.sdk.definition import HandlerDefinition
+from perdure.sdk.futures import DurableFuture
 from perdure.sdk.outcomes import all_settled, all_succeeded, first_succeeded
 from perdure.sdk.serde import Serde
 from perdure.sdk.service import Service
@@ -111,9 +112,10 @@ async def test_uncaught_it_ends_the_invocation() -> None:
 
 async def test_combinators_take_it_for_a_failure() -> None:
     async def run(ctx: Context) -> list[Any]:
-        wrong, right = ctx.service_call(said, None), ctx.generic_call("Other", "said", b"")
+        wrong: DurableFuture[Any] = ctx.service_call(said)
+        right: DurableFuture[Any] = ctx.generic_call("Other", "said")
         settled = [type(each).__name__ for each in await all_settled(wrong, right)]
-        first = await first_succeeded(ctx.service_call(said, None), right)
+        first = await first_succeeded(wrong, right)
         with pytest.raises(TerminalError, match="result of Other/said cannot be read"):
             await all_succeeded(wrong, right)
         return [settled, first.decode(), wrong.has_failed(), ctx.service_call(said, None).has_failed()]
