@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Any, TypedDict, TypeVar, Unpack, cast
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 from perdure.engine.engine import Engine as Core
 from perdure.engine.events import Accepted, Failure, Outcome, Target
@@ -15,6 +15,9 @@ from perdure.sdk.serde import JsonSerde
 I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
 O = TypeVar("O")  # noqa: E741
 T = TypeVar("T")
+
+Invocation: TypeAlias = str | Accepted
+"""An invocation's id, or what `send` returned of it."""
 
 _JSON = JsonSerde[Any]()
 
@@ -83,9 +86,10 @@ class TypedCalls:
             )
         )
 
-    async def attach(self, handler: HandlerFunction[Any, O], invocation_id: str) -> O:
+    async def attach(self, handler: HandlerFunction[Any, O], invocation_id: Invocation) -> O:
         """Waits for the result of an invocation that `send` returned. Raises like `call`."""
-        outcome = await self._ask(lambda engine: engine.attach(invocation_id))
+        id = id_of(invocation_id)
+        outcome = await self._ask(lambda engine: engine.attach(id))
         return cast("O", result_of(handler_of(handler), outcome))
 
     async def resolve_awakeable(self, awakeable_id: str, value: Any = None) -> None:
@@ -96,13 +100,15 @@ class TypedCalls:
         """Fails an awakeable: whoever awaits it gets a terminal error."""
         await self._ask(lambda engine: engine.reject_awakeable(awakeable_id, reason))
 
-    async def resolve_signal(self, invocation_id: str, name: str, value: Any = None) -> None:
+    async def resolve_signal(self, invocation_id: Invocation, name: str, value: Any = None) -> None:
         """Sends an invocation a signal with a value, as JSON."""
-        await self._ask(lambda engine: engine.send_signal(invocation_id, name, _JSON.serialize(value)))
+        id = id_of(invocation_id)
+        await self._ask(lambda engine: engine.send_signal(id, name, _JSON.serialize(value)))
 
-    async def reject_signal(self, invocation_id: str, name: str, reason: str) -> None:
+    async def reject_signal(self, invocation_id: Invocation, name: str, reason: str) -> None:
         """Sends an invocation a signal that is a failure."""
-        await self._ask(lambda engine: engine.send_signal(invocation_id, name, Failure(500, reason)))
+        id = id_of(invocation_id)
+        await self._ask(lambda engine: engine.send_signal(id, name, Failure(500, reason)))
 
     async def resolve_promise(
         self, workflow: str, key: str, name: str, value: Any = None, *, scope: str | None = None
@@ -118,13 +124,27 @@ class TypedCalls:
         failure = Failure(500, reason)
         await self._tell(lambda engine: engine.complete_promise(workflow, key, name, failure, scope=scope))
 
-    async def cancel(self, invocation_id: str) -> None:
+    async def cancel(self, invocation_id: Invocation) -> None:
         """Asks an invocation to end: it sees a terminal error (409) at its next await."""
-        await self._tell(lambda engine: engine.invocations.cancel(invocation_id))
+        id = id_of(invocation_id)
+        await self._tell(lambda engine: engine.invocations.cancel(id))
 
-    async def kill(self, invocation_id: str) -> None:
+    async def kill(self, invocation_id: Invocation) -> None:
         """Ends an invocation, and the calls that it awaits, at once, unasked."""
-        await self._tell(lambda engine: engine.invocations.kill(invocation_id))
+        id = id_of(invocation_id)
+        await self._tell(lambda engine: engine.invocations.kill(id))
+
+
+def id_of(invocation: Invocation) -> str:
+    """The id of an invocation that is named by it, or by what a send gave.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    id = invocation.invocation_id if isinstance(invocation, Accepted) else invocation
+    if not isinstance(id, str):  # pyright: ignore[reportUnnecessaryIsInstance]  code without type hints
+        raise UsageError(f"an invocation is named by its id, or by what a send gave, not by a {type(id).__name__}")
+    return id
 
 
 def result_of(definition: HandlerDefinition, outcome: Outcome) -> Any:

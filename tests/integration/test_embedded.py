@@ -76,6 +76,20 @@ async def test_a_send_is_not_put_off_into_the_past() -> None:
             await engine.send(greet, "E", delay=timedelta(seconds=-1))
 
 
+async def test_what_a_send_gave_names_its_invocation() -> None:
+    async with perdure.Engine([greeter], data_dir=None) as engine:
+        sent = await engine.send(greet, "E", delay=timedelta(hours=1))
+        await engine.resolve_signal(sent, "go", 1)
+        await engine.reject_signal(sent, "go", "no")
+        await engine.cancel(sent)
+        with pytest.raises(perdure.TerminalError, match="cancel"):
+            await engine.attach(greet, sent)
+        with pytest.raises(Conflict):
+            await engine.kill(sent)
+        with pytest.raises(UsageError, match="by its id, or by what a send gave, not by a int"):
+            await engine.kill(7)  # type: ignore[arg-type]
+
+
 async def test_a_send_is_attached_to() -> None:
     async with perdure.Engine(perdure.app([greeter]), data_dir=None) as engine:
         sent = await engine.send(greet, "E", delay=timedelta(milliseconds=20))

@@ -188,6 +188,9 @@ def _check_url(name: str, url: str, example: str) -> None:
 
 
 def _path(parts: tuple[str | None, ...]) -> str:
+    for part in parts:
+        if part is not None and not isinstance(part, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"names, keys and ids are text, and not {part!r}")
     return "/".join(quote(part, safe="") for part in parts if part is not None)
 
 

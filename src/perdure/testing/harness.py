@@ -34,7 +34,7 @@ from perdure.testing.stuck import Watch
 from perdure.testing.virtual_time import VirtualTime
 from perdure.transport.connection import InvokeRequest, Sender
 from perdure.transport.in_process import InProcessTransport
-from perdure.typed_calls import CallOptions, TypedCalls, result_of
+from perdure.typed_calls import CallOptions, Invocation, TypedCalls, id_of, result_of
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - a handler's input; O is its output
@@ -126,16 +126,17 @@ class Harness(TypedCalls):
         accepted = await self.send(handler, arg, **options)
         return await self.attach(handler, accepted.invocation_id)
 
-    async def attach(self, handler: HandlerFunction[Any, O], invocation_id: str) -> O:
+    async def attach(self, handler: HandlerFunction[Any, O], invocation_id: Invocation) -> O:
         """Waits for the result of an invocation that `send` returned. Raises like `call`."""
         outcome = await self.outcome(invocation_id)
         return cast("O", result_of(handler_of(handler), outcome))
 
-    async def outcome(self, invocation_id: str) -> Outcome:
+    async def outcome(self, invocation_id: Invocation) -> Outcome:
         """Waits for how an invocation ends: `value` as bytes, or `failure`."""
         self._check_open()
-        waiting = asyncio.ensure_future(self._ask(lambda engine: engine.attach(invocation_id)))
-        return await self._watch.wait(invocation_id, waiting)
+        id = id_of(invocation_id)
+        waiting = asyncio.ensure_future(self._ask(lambda engine: engine.attach(id)))
+        return await self._watch.wait(id, waiting)
 
     async def _ask(self, question: Callable[[Core], Awaitable[T]]) -> T:
         while True:
@@ -181,15 +182,15 @@ class Harness(TypedCalls):
         target = handler if isinstance(handler, str) else handler_of(handler).target
         return [each for each in seen if f"{each.service}/{each.handler}" == target]
 
-    def journal(self, invocation_id: str) -> Journal:
+    def journal(self, invocation_id: Invocation) -> Journal:
         """What an invocation has recorded. Raises `UnknownInvocation`."""
         self._check_open()
-        return Journal(invocation_id, self.envelopes(invocation_id))
+        return Journal(id_of(invocation_id), self.envelopes(invocation_id))
 
-    def envelopes(self, invocation_id: str) -> list[Envelope]:
+    def envelopes(self, invocation_id: Invocation) -> list[Envelope]:
         """A journal as the protocol has it. Raises `UnknownInvocation`."""
         self._check_open()
-        return self._store.journal(invocation_id)
+        return self._store.journal(id_of(invocation_id))
 
     def state(self, service: ServiceDefinition | str, key: str, *, scope: str | None = None) -> dict[str, Any]:
         """The state of an object or workflow, by name."""
@@ -286,11 +287,11 @@ class Harness(TypedCalls):
         assert self._restarting is not None
         await asyncio.shield(self._restarting)
 
-    def crash_at(self, invocation_id: str, index: int, *, before: bool) -> CrashPoint:
+    def crash_at(self, invocation_id: Invocation, index: int, *, before: bool) -> CrashPoint:
         """Has the engine crash once, right before or right after this entry of a journal is committed."""
         self._check_open()
-        number = self._store.number(invocation_id)
-        self._crash_point = CrashPoint(invocation_id, number, index, before=before, crash=self.crash)
+        id = id_of(invocation_id)
+        self._crash_point = CrashPoint(id, self._store.number(id), index, before=before, crash=self.crash)
         return self._crash_point
 
     def crash(self) -> None:

@@ -131,3 +131,20 @@ async def test_what_is_misspelled_is_refused_where_it_is_said() -> None:
             ctx.service_call(ask, "?", idempotency_key="")
 
     assert await commands(calls) == []
+
+
+async def test_an_invocation_whose_id_is_not_known_yet_is_asked_for_it() -> None:
+    async def tells(ctx: Context) -> None:
+        for invocation in (ctx.service_call(tick), ctx.service_send(tick)):
+            for tell in (
+                lambda it=invocation: ctx.resolve_signal(it, "go", 1),
+                lambda it=invocation: ctx.reject_signal(it, "go", "no"),
+                lambda it=invocation: ctx.cancel_invocation(it),
+                lambda it=invocation: ctx.attach_invocation(it),
+            ):
+                with pytest.raises(UsageError, match=r"give `await \.\.\.\.invocation_id\(\)`"):
+                    tell()
+        with pytest.raises(UsageError, match="an invocation id must be a str, not int"):
+            ctx.cancel_invocation(7)  # type: ignore[arg-type]
+
+    assert len(await commands(tells)) == 2

@@ -330,3 +330,8 @@ def test_the_input_is_left_out_where_there_is_none() -> None:
     ]:
         assert (said.body, "content-type" in said.headers) == (b"", False)
     assert calls.generic_call(ADDRESS, "Any", "thing").body == calls.generic_send(ADDRESS, "Any", "thing").body == b""
+
+
+def test_a_key_that_is_no_text_is_refused_with_a_sentence() -> None:
+    with pytest.raises(UsageError, match="names, keys and ids are text, and not 7"):
+        calls.object_call(ADDRESS, add, 7, 1)  # type: ignore[arg-type]

@@ -225,6 +225,18 @@ async def test_time_is_real_again_afterwards() -> None:
     assert 0.04 <= loop.time() - inside < 30
 
 
+async def test_what_a_send_gave_names_its_invocation() -> None:
+    async with Harness(approval) as h:
+        sent = await h.send(decide, "claim", key="k")
+        point = h.crash_at(sent, 1, before=True)
+        await h.resolve_promise("Approval", "k", "decision", "yes")
+        assert await h.attach(decide, sent) == "claim: yes"
+        assert point.reached
+        assert (await h.outcome(sent)).value == b'"claim: yes"'
+        assert h.journal(sent).types()[0] == "input"
+        assert len(h.envelopes(sent)) == 4
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -10,7 +10,7 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
 from perdure.protocol.scopes import check_scope
 from perdure.protocol.versions import SCOPES
-from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, chosen, issued
+from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, checked_id, chosen, issued
 from perdure.sdk.definition import handler_of
 from perdure.sdk.futures import DurableCallFuture, DurableFuture, SendHandle, as_invocation_id
 from perdure.sdk.limits import TimeLimit, check_span, time_limit
@@ -182,7 +182,7 @@ class Calls(Capability):
         After `timeout`, it fails with `TimedOut`; the invocation goes on.
         """
         progress = self._progress
-        command = pb.AttachInvocationCommandMessage(invocation_id=checked("an invocation id", invocation_id))
+        command = pb.AttachInvocationCommandMessage(invocation_id=checked_id(invocation_id))
         handle = issued(progress, command, time_limit(timeout, f"invocation {invocation_id}", "did not end"))
         read = as_value_of(f"the result of invocation {invocation_id}", chosen(serde, type_hint))
         return DurableFuture(progress, handle, read)

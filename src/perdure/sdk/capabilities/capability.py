@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
+from perdure.sdk.futures import DurableCallFuture, SendHandle
 from perdure.sdk.limits import TimeLimit
 from perdure.sdk.progress import Progress
 from perdure.sdk.serde import DefaultSerde, Serde, TypeHint, read, serde_for
@@ -63,6 +64,15 @@ def as_value_of(what: str, serde: Serde[T]) -> Callable[[pb.NotificationMessage]
         return read(what, serde, notification.value.content)
 
     return decode
+
+
+def checked_id(invocation_id: str) -> str:
+    """The id of an invocation, which is `checked`; what stands for an invocation in handlers may have none yet."""
+    if isinstance(invocation_id, (SendHandle, DurableCallFuture)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(
+            "an invocation id must be a str: give `await ....invocation_id()`, which waits until it is known"
+        )
+    return checked("an invocation id", invocation_id)
 
 
 def checked(what: str, text: str) -> str:

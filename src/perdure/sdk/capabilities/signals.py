@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.awaiting import Handle
-from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, chosen
+from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, checked_id, chosen
 from perdure.sdk.failures import failure
 from perdure.sdk.futures import DurableFuture, cancel
 from perdure.sdk.limits import time_limit
@@ -51,9 +51,9 @@ class Signals(Capability):
 
     def cancel_invocation(self, invocation_id: str) -> None:
         """Cancels another invocation: it gets a TerminalError (409) where it awaits next."""
-        cancel(self._progress, invocation_id)
+        cancel(self._progress, checked_id(invocation_id))
 
     def _signal(self, command: pb.SendSignalCommandMessage, invocation_id: str, name: str) -> None:
-        command.target_invocation_id = checked("an invocation id", invocation_id)
+        command.target_invocation_id = checked_id(invocation_id)
         command.name = checked("the name of a signal", name)
         self._progress.do(self._progress.machine.issue, command)
