@@ -15,7 +15,7 @@ from perdure.engine.engine import Engine
 from perdure.engine.events import Target
 from perdure.engine.flow.lanes import Lane, Place
 from perdure.engine.flow.rules import Limits, RuleBook, RulePut
-from perdure.engine.flow.scheduler import Scheduler
+from perdure.engine.flow.slots import Slots
 from perdure.protocol.discovery import HandlerManifest, Manifest, ServiceManifest
 from perdure.transport.connection import InvokeRequest, Receiver, Sender
 
@@ -37,23 +37,23 @@ def lines_of(shape: str, count: int) -> Iterator[Lane]:
 
 
 def queue(shape: str, count: int) -> None:
-    """Have so many wait in the scheduler alone, then let some through; prints one row."""
-    scheduler = Scheduler(1_000, count, RuleBook().put(RULES, 0)[0])
+    """Have so many wait in the slots alone, then let some through; prints one row."""
+    slots = Slots(1_000, count, RuleBook().put(RULES, 0)[0])
     before = _rss_bytes()
     started_at = time.perf_counter()
     for number, lane in enumerate(lines_of(shape, count), 1):
-        scheduler.queue(number, Place(lane))
+        slots.queue(number, Place(lane))
     queued_s = time.perf_counter() - started_at
     bytes_each = (_rss_bytes() - before) / count
     running: deque[int] = deque()
-    while (number := scheduler.take(0)) is not None:
+    while (number := slots.take(0)) is not None:
         running.append(number)
     lanes = lines_of(shape, EVENTS)
     started_at = time.perf_counter()
     for another, lane in enumerate(lanes, count + 1):
-        scheduler.queue(another, Place(lane))
-        scheduler.release(running.popleft())
-        number = scheduler.take(0)
+        slots.queue(another, Place(lane))
+        slots.release(running.popleft())
+        number = slots.take(0)
         assert number is not None, "a slot is free, and nobody takes it"
         running.append(number)
     turn_us = (time.perf_counter() - started_at) / EVENTS * 1e6

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 from perdure.engine.config import EngineConfig
 from perdure.engine.engine import Engine as Core
-from perdure.engine.rules import Rules
+from perdure.engine.faces.rules import Rules
 from perdure.errors import EngineStopping, PerdureError
 from perdure.sdk.definition import ServiceDefinition
 from perdure.sdk.endpoint import Endpoint

@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
+from perdure.engine.answers import Accepted, Failure, Outcome
 from perdure.engine.engine import Engine as Core
-from perdure.engine.events import Accepted, Failure, Outcome, Target
+from perdure.engine.events import Target
 from perdure.errors import TerminalError, UsageError
 from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
 from perdure.sdk.definition import HandlerDefinition, HandlerFunction, handler_of

@@ -7,7 +7,7 @@ import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from perdure.engine.events import Failure
+from perdure.engine.answers import Failure
 from perdure.server.app import HttpServer
 from tests.integration.server_fixtures import ANY_PORTS
 from tests.unit.server.fake_engine import FakeEngine

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx
 import pytest
 
+from perdure.engine.answers import Failure
 from perdure.engine.config import EngineConfig
-from perdure.engine.events import Failure, Target
+from perdure.engine.events import Target
 from perdure.errors import Overloaded
 from perdure.protocol.ids import idempotent_invocation_id, new_invocation_id, workflow_invocation_id
 from tests.integration.server_fixtures import Served, serve

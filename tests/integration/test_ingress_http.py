@@ -7,8 +7,9 @@ import httpx
 import msgspec
 import pytest
 
+from perdure.engine.answers import Failure
 from perdure.engine.config import EngineConfig
-from perdure.engine.events import Failure, Target
+from perdure.engine.events import Target
 from perdure.protocol.discovery import HandlerManifest
 from perdure.protocol.ids import awakeable_id, new_invocation_id, parse_invocation_id
 from tests.integration.server_fixtures import Served, serve

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from perdure.engine.batch import Sealed
-from perdure.engine.committer import Done
+from perdure.engine.committer import OnCommitted
 from perdure.engine.store.writer import Writer
 from perdure.errors import StoreError, TransportError
 from perdure.protocol.discovery import Manifest
@@ -36,14 +36,14 @@ class FaultyCommitter:
         self._random = random
         self._crashes = crashes
 
-    def submit(self, sealed: Sealed, done: Done) -> None:
+    def submit(self, sealed: Sealed, done: OnCommitted) -> None:
         delay_s = self._random.choice([None, 0, 0.001, 0.1])
         if delay_s is None:
             self._commit(sealed, done)
         else:
             self._loop.call_later(delay_s, self._commit, sealed, done)
 
-    def _commit(self, sealed: Sealed, done: Done) -> None:
+    def _commit(self, sealed: Sealed, done: OnCommitted) -> None:
         crash = self._random.random() < self._crashes
         if crash and self._random.random() < 0.5:
             self._loop.call_soon(done, Crash("before the commit"))
@@ -52,7 +52,7 @@ class FaultyCommitter:
         # What is on disk need not be known to be there yet: a thread says so when the loop has time for it.
         self._loop.call_later(self._random.choice([0, 0, 0.001, 0.02]), self._tell, done, crash)
 
-    def _tell(self, done: Done, crash: bool) -> None:
+    def _tell(self, done: OnCommitted, crash: bool) -> None:
         done(Crash("after the commit, before its effects") if crash else None)
         if not crash:
             self._after_commit()

@@ -13,8 +13,9 @@ from typing import Protocol
 import msgspec
 
 from perdure.engine.addresses import Address
+from perdure.engine.answers import Failure
 from perdure.engine.engine import Engine
-from perdure.engine.events import Failure, Target
+from perdure.engine.events import Target
 from perdure.engine.flow.rules import Limits, Rate, RuleDeletion, RulePut
 from perdure.engine.schedules import Schedule
 from perdure.errors import EngineStopping, PerdureError, UsageError

@@ -9,7 +9,7 @@ import pytest
 
 import perdure
 from perdure.engine.batch import Sealed
-from perdure.engine.committer import Done
+from perdure.engine.committer import OnCommitted
 from perdure.engine.config import EngineConfig, HandlerDefaults
 from perdure.engine.engine import Engine
 from perdure.engine.events import Target
@@ -38,10 +38,10 @@ class CrashingCommitter:
         self._after = after
         self._loop = asyncio.get_running_loop()
 
-    def submit(self, sealed: Sealed, done: Done) -> None:
+    def submit(self, sealed: Sealed, done: OnCommitted) -> None:
         self._loop.call_soon(self._commit, sealed, done)
 
-    def _commit(self, sealed: Sealed, done: Done) -> None:
+    def _commit(self, sealed: Sealed, done: OnCommitted) -> None:
         crash = self._crashes()
         if crash and not self._after:
             done(Crash("before the commit"))

@@ -13,9 +13,10 @@ from pathlib import Path
 import apsw
 import msgspec
 
+from perdure.engine.answers import Outcome
 from perdure.engine.config import EngineConfig, HandlerDefaults, RetryPolicy
 from perdure.engine.engine import Engine
-from perdure.engine.events import Outcome, Target
+from perdure.engine.events import Target
 from perdure.engine.store.database import FILE_NAME
 from perdure.errors import EngineStopping
 from perdure.protocol import wire_pb2 as pb

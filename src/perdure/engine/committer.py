@@ -9,13 +9,13 @@ from typing import Protocol, TypeAlias
 from perdure.engine.batch import Sealed
 from perdure.engine.store.writer import Writer
 
-Done: TypeAlias = Callable[[Exception | None], None]
+OnCommitted: TypeAlias = Callable[[Exception | None], None]
 
 
 class Committer(Protocol):
     """What makes batches durable. `done` is called in the loop's thread, with the error if nothing was written."""
 
-    def submit(self, sealed: Sealed, done: Done) -> None: ...
+    def submit(self, sealed: Sealed, done: OnCommitted) -> None: ...
 
     def close(self) -> None: ...
 
@@ -26,11 +26,11 @@ class ThreadCommitter:
     def __init__(self, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
         self._writer = writer
         self._loop = loop
-        self._queue: SimpleQueue[tuple[Sealed, Done] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Sealed, OnCommitted] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="perdure-committer", daemon=True)
         self._thread.start()
 
-    def submit(self, sealed: Sealed, done: Done) -> None:
+    def submit(self, sealed: Sealed, done: OnCommitted) -> None:
         self._queue.put((sealed, done))
 
     def close(self) -> None:

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Callable
 from typing import assert_never
 
+from perdure.engine.answers import Answer
 from perdure.engine.committer import Committer
 from perdure.engine.config import EngineConfig
-from perdure.engine.effects import Answer, Effect, Notify, Respond, StartAttempt, StopAttempt
+from perdure.engine.effects import Effect, Notify, Respond, StartAttempt, StopAttempt
 from perdure.engine.events import Event, TimersDue
 from perdure.engine.invoker import Invoker
 from perdure.engine.ledger import Ledger
@@ -105,7 +106,7 @@ class Cycle:
             return await future
         finally:
             del self._requests[request]
-            self._ledger.forget_request(request)
+            self._ledger.requests.forget(request)
 
     def apply(self, event: Event) -> None:
         """Take in an event. After a failure nothing is taken in any more."""

@@ -4,13 +4,10 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from perdure.engine.events import Accepted, Done, Outcome
+from perdure.engine.answers import Answer
 from perdure.engine.flow.lanes import Place
 from perdure.errors import PerdureError
 from perdure.protocol.messages import Envelope
-
-Answer: TypeAlias = Accepted | Outcome | Done | None
-"""What somebody who waits is told when all goes well."""
 
 
 class StartAttempt(Struct, frozen=True):
@@ -42,7 +39,7 @@ class Respond(Struct, frozen=True):
     """Answer somebody outside who waits: with what was asked for, or with the error to raise there."""
 
     request: int
-    answer: "Answer | PerdureError"
+    answer: Answer | PerdureError
 
 
 Effect: TypeAlias = StartAttempt | Notify | StopAttempt | Respond

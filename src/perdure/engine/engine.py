@@ -6,32 +6,24 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from perdure.engine.answers import Accepted, Answer, Failure, Outcome
 from perdure.engine.committer import Committer, ThreadCommitter
 from perdure.engine.config import EngineConfig
-from perdure.engine.control import Invocations, checked_id
 from perdure.engine.cycle import TIMER_CHECK_S, Cycle
 from perdure.engine.deployment import Deployment
-from perdure.engine.deployments import Connect, Deployments, over_http
-from perdure.engine.effects import Answer
-from perdure.engine.events import (
-    Accepted,
-    AttachRequested,
-    Failure,
-    Outcome,
-    PromiseCompleted,
-    SignalSent,
-    Submitted,
-    Target,
-)
-from perdure.engine.introspection import Introspection
+from perdure.engine.events import AttachRequested, PromiseCompleted, SignalSent, Submitted, Target
+from perdure.engine.faces.deployments import Connect, Deployments, over_http
+from perdure.engine.faces.introspection import Introspection
+from perdure.engine.faces.invocations import Invocations, checked_id
+from perdure.engine.faces.objects import Objects
+from perdure.engine.faces.rules import Rules
+from perdure.engine.faces.schedules import Scheduling
 from perdure.engine.invocation import Status
-from perdure.engine.ledger import Ledger, outcome_of
+from perdure.engine.ledger import Ledger
 from perdure.engine.leftovers import Leftovers
-from perdure.engine.objects import Objects
 from perdure.engine.reasons import Reasons
 from perdure.engine.registry import Registry
-from perdure.engine.rules import Rules
-from perdure.engine.scheduling import Scheduling
+from perdure.engine.requests import outcome_of
 from perdure.engine.store.database import Database
 from perdure.engine.store.pinned import PinnedReader
 from perdure.engine.store.reader import Reader

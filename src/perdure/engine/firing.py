@@ -8,8 +8,10 @@ import logging
 
 from msgspec.structs import replace
 
+from perdure.engine.admission import admit
+from perdure.engine.answers import Accepted
 from perdure.engine.effects import Respond
-from perdure.engine.events import Accepted, ScheduleTriggered, Target
+from perdure.engine.events import ScheduleTriggered, Target
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.registry import ResolvedHandler
@@ -97,7 +99,7 @@ def _start(ledger: Ledger, schedule: Schedule, progress: Progress, at_ms: int, *
     if ledger.find(id) is not None:
         raise Conflict(f"{time_text(at_ms)} has come before, and started {id}: the clock was set back")
     headers = (*schedule.headers, (SCHEDULE_HEADER, schedule.id), (TIME_HEADER, time_text(at_ms)))
-    invocation = ledger.admit(resolved, target, id, schedule.input, headers=headers, limit_key=schedule.limit_key)
+    invocation = admit(ledger, resolved, target, id, schedule.input, headers=headers, limit_key=schedule.limit_key)
     invocation.schedule_id = schedule.id
     return replace(progress, last_fired_at_ms=ledger.now_ms, last_invocation_id=id, last_error=None)
 

@@ -4,11 +4,11 @@ Each function checks first and acts then, so that what it refuses has changed no
 that it raises, goes to whoever asked.
 """
 
+from perdure.engine.admission import admit
+from perdure.engine.answers import Accepted, Done
 from perdure.engine.cancelling import CANCELLED, cancel
 from perdure.engine.events import (
-    Accepted,
     CancelRequested,
-    Done,
     KillRequested,
     PauseRequested,
     PurgeRequested,
@@ -100,7 +100,8 @@ def on_restart(ledger: Ledger, event: RestartRequested) -> Accepted:
     version = ended.protocol_version if kept else 0
     command = journal[0].message
     assert isinstance(command, pb.InputCommandMessage)
-    restarted = ledger.admit(
+    restarted = admit(
+        ledger,
         _chosen(ledger, ended, event.deployment, version),
         target,
         ledger.new_id(target.scope or target.key),

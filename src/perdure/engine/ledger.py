@@ -20,28 +20,24 @@ from msgspec import json
 
 from perdure.engine.batch import Batch, Promise, PromiseKey
 from perdure.engine.config import EngineConfig
-from perdure.engine.effects import Notify, Respond, StartAttempt, StopAttempt
-from perdure.engine.events import Failure, Outcome, Target
+from perdure.engine.effects import Notify, StartAttempt, StopAttempt
 from perdure.engine.flow.rules import RULE, RuleBook
-from perdure.engine.flow.scheduler import Scheduler
+from perdure.engine.flow.slots import Slots
 from perdure.engine.invocation import Invocation, Status, Step, Waiter, signal_key
 from perdure.engine.keys import Key, Keys
 from perdure.engine.mutation import Mutation
 from perdure.engine.registry import Registry, ResolvedHandler
 from perdure.engine.replay import learn
-from perdure.engine.restarting import Restarted
+from perdure.engine.requests import Requests
 from perdure.engine.schedules import DEFINITION, PROGRESS, Schedules
 from perdure.engine.store.reader import Reader
-from perdure.engine.targets import parse_priority
-from perdure.engine.timers import START, Timer, Timers
+from perdure.engine.timers import Timer, Timers
 from perdure.engine.waiting import settle, waits_for_signal
 from perdure.errors import UnknownTarget
 from perdure.protocol import ids
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import InvocationId
 from perdure.protocol.messages import Envelope, MessageType
-from perdure.protocol.priorities import PRIORITY_HEADER
-from perdure.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +51,8 @@ _AT_REST = frozenset(
 
 
 class Ledger:
+    """One engine's. `new_id` makes the ids of what has no other; all else is read from the store, or given to it."""
+
     def __init__(
         self,
         reader: Reader,
@@ -72,7 +70,7 @@ class Ledger:
         self.keys = Keys(reader.queue)
         self.timers = Timers(self._timers_after)
         self.schedules = Schedules(reader.settings(DEFINITION), reader.settings(PROGRESS))
-        self.flow = Scheduler(config.attempts_max, config.backlog_max, RuleBook.decode(reader.settings(RULE)))
+        self.flow = Slots(config.attempts_max, config.backlog_max, RuleBook.decode(reader.settings(RULE)))
         self.pending = reader.pending()
         self.next_expiry_ms = reader.next_expiry(-1)
         self._last_number = max(reader.last_number(), int(reader.settings(LAST).get(NUMBER, 0)))
@@ -81,8 +79,7 @@ class Ledger:
         self._invocations: dict[int, Invocation] = {}
         self._numbers: dict[InvocationId, int] = {}
         self._promises: dict[PromiseKey, Promise] = {}
-        self._requests: dict[int, set[int]] = {}
-        self._awaited: dict[int, int] = {}
+        self.requests = Requests()
 
     def find(self, id: InvocationId) -> Invocation | None:
         """An invocation, from memory or the store. Whoever changes it must `touch` it, or keep to methods that do."""
@@ -108,68 +105,10 @@ class Ledger:
         self._invocations[invocation.number] = invocation
         self._numbers[invocation.id] = invocation.number
 
-    def admit(
-        self,
-        resolved: ResolvedHandler,
-        target: Target,
-        id: InvocationId,
-        body: bytes,
-        *,
-        headers: Iterable[tuple[str, str]] = (),
-        idempotency_key: str | None = None,
-        execute_at_ms: int = 0,
-        caller: Invocation | None = None,
-        limit_key: str | None = None,
-        restarts: Restarted | None = None,
-    ) -> Invocation:
-        """Take in a new invocation; it starts now, when its key is free, or when its time has come."""
+    def new_number(self) -> int:
+        """The number of an invocation that has just arrived; none is given twice."""
         self._last_number += 1
-        options = resolved.options
-        retention_ms = options.journal_retention_ms
-        if resolved.handler_type == "WORKFLOW":
-            retention_ms = options.workflow_completion_retention_ms
-        elif idempotency_key is not None:
-            retention_ms = options.idempotency_retention_ms
-        invocation = Invocation(
-            number=self._last_number,
-            id=id,
-            target=target,
-            service_type=resolved.service_type,
-            handler_type=resolved.handler_type,
-            status=Status.SCHEDULED,
-            created_at_ms=self.now_ms,
-            modified_at_ms=self.now_ms,
-            idempotency_key=idempotency_key,
-            execute_at_ms=execute_at_ms,
-            limit_key=limit_key,
-            created_by=__version__,
-            retention_ms=retention_ms,
-            journal_retention_ms=min(options.journal_retention_ms, retention_ms),
-        )
-        if caller is not None:
-            invocation.caller_id = caller.id
-            invocation.caller_target = str(caller.target)
-            self.batch.called.setdefault(caller.id, []).append(invocation.number)
-        command = pb.InputCommandMessage(value=pb.Value(content=body))
-        for name, value in headers:
-            command.headers.add(key=name, value=value)
-            if name.lower() == PRIORITY_HEADER:
-                invocation.priority = parse_priority(value)
-        invocation.input = Envelope(MessageType.INPUT, command)
-        self.touch(invocation)
-        self.append(invocation, invocation.input)
-        if restarts is not None:
-            invocation.restarted_from = restarts.id
-            invocation.protocol_version = restarts.protocol_version
-            if restarts.pinned:
-                self.pin_to(invocation, resolved)
-            for envelope in restarts.journal:
-                self.append(invocation, envelope)
-        if execute_at_ms > self.now_ms:
-            self.set_timer((execute_at_ms, invocation.number, START))
-        else:
-            self.begin(invocation)
-        return invocation
+        return self._last_number
 
     def begin(self, invocation: Invocation) -> None:
         """A scheduled invocation's time has come: it is ready, or waits for its key."""
@@ -292,10 +231,7 @@ class Ledger:
         self.touch(invocation)
         for waiter in waiters:
             self.answer(waiter, output)
-        requests = self._requests.pop(invocation.number, None)
-        if requests:
-            outcome = outcome_of(invocation)
-            self.batch.effects.extend(Respond(request, outcome) for request in requests)
+        self.batch.effects += self.requests.answer(invocation)
         if at_its_key:
             self.hand_over(invocation.object_key, invocation.number)
 
@@ -380,22 +316,6 @@ class Ledger:
         else:
             notification.value.CopyFrom(output.value)
         self.notify(caller, MessageType(waiter.type), notification)
-
-    def await_outcome(self, invocation: Invocation, request: int) -> None:
-        """Somebody outside waits for the outcome; at once, if it is there."""
-        if invocation.status is Status.COMPLETED:
-            self.batch.effects.append(Respond(request, outcome_of(invocation)))
-        else:
-            self._requests.setdefault(invocation.number, set()).add(request)
-            self._awaited[request] = invocation.number
-
-    def forget_request(self, request: int) -> None:
-        """Whoever waited has the outcome, or has gone away."""
-        number = self._awaited.pop(request, None)
-        if number is not None and (waiting := self._requests.get(number)) is not None:
-            waiting.discard(request)
-            if not waiting:
-                del self._requests[number]
 
     def set_timer(self, timer: Timer) -> None:
         self.batch.timers[timer] = True
@@ -486,15 +406,3 @@ class Ledger:
                 elif not kept:
                     timers.discard(timer)
         return sorted(timers)[:limit]
-
-
-def outcome_of(invocation: Invocation) -> Outcome:
-    """What a completed invocation came to."""
-    output = invocation.output
-    assert output is not None, f"{invocation.id} is completed without an output"
-    kept_until_ms = (invocation.completed_at_ms or 0) + invocation.retention_ms if invocation.retention_ms else None
-    if output.HasField("failure"):
-        metadata = {entry.key: entry.value for entry in output.failure.metadata} or None
-        failure = Failure(output.failure.code, output.failure.message, metadata)
-        return Outcome(invocation.id, failure=failure, kept_until_ms=kept_until_ms)
-    return Outcome(invocation.id, value=output.value.content, kept_until_ms=kept_until_ms)

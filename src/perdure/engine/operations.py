@@ -1,13 +1,9 @@
 """What people and systems outside ask for in the course of things: begin an invocation, wait for one, signal one."""
 
+from perdure.engine.admission import admit
+from perdure.engine.answers import Accepted, Outcome
 from perdure.engine.effects import Respond
-from perdure.engine.events import (
-    Accepted,
-    AttachRequested,
-    Outcome,
-    SignalSent,
-    Submitted,
-)
+from perdure.engine.events import AttachRequested, SignalSent, Submitted
 from perdure.engine.flow.lanes import Lane
 from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger
@@ -37,7 +33,8 @@ def on_submitted(ledger: Ledger, event: Submitted) -> None:
         if refusal is not None:
             respond(Respond(event.request, refusal))
             return
-    invocation = existing or ledger.admit(
+    invocation = existing or admit(
+        ledger,
         resolved,
         event.target,
         event.invocation_id,
@@ -54,7 +51,7 @@ def on_submitted(ledger: Ledger, event: Submitted) -> None:
     elif is_main and existing is not None:
         respond(Respond(event.request, Outcome(invocation.id, failure=runs_once(event.target), new=False)))
     else:
-        ledger.await_outcome(invocation, event.request)
+        ledger.batch.effects += ledger.requests.wait(invocation, event.request)
 
 
 def _refusal(ledger: Ledger, event: Submitted, resolved: ResolvedHandler) -> Overloaded | None:
@@ -85,7 +82,7 @@ def on_attach(ledger: Ledger, event: AttachRequested) -> None:
     if invocation is None:
         ledger.batch.effects.append(Respond(event.request, UnknownInvocation(event.invocation_id)))
     else:
-        ledger.await_outcome(invocation, event.request)
+        ledger.batch.effects += ledger.requests.wait(invocation, event.request)
 
 
 def on_signal(ledger: Ledger, event: SignalSent) -> None:

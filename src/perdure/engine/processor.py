@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import TypeVar, assert_never
 
 from perdure.engine import attempts, firing, interventions, operations, retention
+from perdure.engine.answers import Answer, Done
 from perdure.engine.commands import MESSAGES, CommandRejected, promises
-from perdure.engine.effects import Answer, Respond
+from perdure.engine.effects import Respond
 from perdure.engine.events import (
     AttachRequested,
     AttemptFailed,
@@ -14,7 +15,6 @@ from perdure.engine.events import (
     CancelRequested,
     CommitAwaited,
     DeploymentChanged,
-    Done,
     Event,
     KillRequested,
     MessageReceived,

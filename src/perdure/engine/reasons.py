@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from perdure.engine.flow.lanes import Place
-from perdure.engine.flow.scheduler import Position
+from perdure.engine.flow.slots import Position
 from perdure.engine.invocation import Invocation, Status, signal_key
 from perdure.engine.replay import completion_ids
 from perdure.engine.store.reader import Reader

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from perdure.engine.events import Failure, Target
+from perdure.engine.answers import Failure
+from perdure.engine.events import Target
 from perdure.engine.registry import ResolvedHandler
 from perdure.errors import UnknownTarget, UsageError
 from perdure.protocol.ids import InvocationId, idempotent_invocation_id, workflow_invocation_id

@@ -14,8 +14,8 @@ import msgspec
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
+from perdure.engine.answers import Failure, Outcome
 from perdure.engine.engine import Engine
-from perdure.engine.events import Failure, Outcome
 from perdure.engine.registry import ResolvedHandler
 from perdure.engine.targets import runs_once
 from perdure.errors import InvalidInput, PerdureError, TooLarge, UnknownTarget, UsageError

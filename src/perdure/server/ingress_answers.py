@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from perdure.engine.events import Accepted, Failure, Outcome
+from perdure.engine.answers import Accepted, Failure, Outcome
 from perdure.errors import Overloaded, PerdureError, TooLarge
 from perdure.times import time_text
 

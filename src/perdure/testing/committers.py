@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from perdure.engine.batch import Sealed
-from perdure.engine.committer import Done
+from perdure.engine.committer import OnCommitted
 from perdure.engine.store.writer import Writer
 from perdure.errors import StoreError
 
@@ -16,10 +16,10 @@ class InlineCommitter:
         self._writer = writer
         self._loop = loop
 
-    def submit(self, sealed: Sealed, done: Done) -> None:
+    def submit(self, sealed: Sealed, done: OnCommitted) -> None:
         self._loop.call_soon(self._commit, sealed, done)
 
-    def _commit(self, sealed: Sealed, done: Done) -> None:
+    def _commit(self, sealed: Sealed, done: OnCommitted) -> None:
         error: Exception | None = None
         try:
             self._writer.commit(sealed)
@@ -62,7 +62,7 @@ class CrashingCommitter(InlineCommitter):
         super().__init__(writer, loop)
         self._point = point
 
-    def _commit(self, sealed: Sealed, done: Done) -> None:
+    def _commit(self, sealed: Sealed, done: OnCommitted) -> None:
         point = self._point()
         if point is None or not point.is_in(sealed):
             super()._commit(sealed, done)

@@ -17,9 +17,9 @@ from typing import Any, Self, TypeVar, Unpack, cast
 
 import msgspec
 
+from perdure.engine.answers import Outcome
 from perdure.engine.config import EngineConfig, HandlerDefaults
 from perdure.engine.engine import Engine as Core
-from perdure.engine.events import Outcome
 from perdure.errors import Conflict, EngineStopping, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.engine.events import AttemptStarted, CancelRequested, Done, KillRequested
+from perdure.engine.answers import Done
+from perdure.engine.events import AttemptStarted, CancelRequested, KillRequested
 from perdure.engine.family import LOOK_UPS_MAX
 from perdure.engine.invocation import Invocation, Status
 from perdure.protocol.ids import DeploymentId

@@ -3,10 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
+from perdure.engine.answers import Accepted, Done
 from perdure.engine.events import (
-    Accepted,
     CancelRequested,
-    Done,
     KillRequested,
     PauseRequested,
     PurgeRequested,

@@ -3,16 +3,9 @@
 import pytest
 from msgspec.structs import replace
 
+from perdure.engine.answers import Accepted, Done
 from perdure.engine.deployment import Deployment
-from perdure.engine.events import (
-    Accepted,
-    CancelRequested,
-    Done,
-    PauseRequested,
-    RestartRequested,
-    ResumeRequested,
-    TimersDue,
-)
+from perdure.engine.events import CancelRequested, PauseRequested, RestartRequested, ResumeRequested, TimersDue
 from perdure.engine.invocation import Invocation, Status
 from perdure.errors import UnknownDeployment, UnknownTarget, UsageError
 from perdure.protocol import wire_pb2 as pb

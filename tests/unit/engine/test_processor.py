@@ -3,18 +3,15 @@
 import pytest
 from msgspec import structs
 
+from perdure.engine.answers import Accepted, Done, Failure, Outcome
 from perdure.engine.events import (
-    Accepted,
     AttachRequested,
     AttemptFailed,
     AttemptInterrupted,
     AttemptStarted,
     CancelRequested,
-    Done,
-    Failure,
     KillRequested,
     MessageReceived,
-    Outcome,
     ResumeRequested,
     SignalSent,
     Submitted,
@@ -699,7 +696,7 @@ class TestOperators:
     def test_who_waited_and_went_away_is_forgotten(self, table: Table) -> None:
         invocation = table.begin("Greeter/greet")
         table.apply(AttachRequested(7, invocation.id))
-        table.ledger.forget_request(7)
+        table.ledger.requests.forget(7)
         end(table, invocation)
         assert responses(table.commit()).keys() == {1}
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from perdure.engine.events import Failure, PromiseCompleted, TimersDue
+from perdure.engine.answers import Failure
+from perdure.engine.events import PromiseCompleted, TimersDue
 from perdure.errors import Conflict, PerdureError, UnknownTarget, UsageError
 from perdure.protocol import wire_pb2 as pb
 from tests.unit.engine.table import Table, notifications, responses

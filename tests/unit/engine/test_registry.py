@@ -12,16 +12,16 @@ from perdure.engine.events import Setting
 from perdure.engine.options import Overrides
 from perdure.engine.registration import Manner, Registration, plan
 from perdure.engine.registry import Registry
-from perdure.engine.registry_views import (
+from perdure.errors import Conflict, DeploymentRejected, ServiceDrained, UnknownDeployment, UnknownTarget, UsageError
+from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ServiceManifest, ServiceType
+from perdure.protocol.ids import DeploymentId
+from perdure.server.admin.registry_views import (
     deployment_view,
     deployments_view,
     registration_view,
     service_view,
     services_view,
 )
-from perdure.errors import Conflict, DeploymentRejected, ServiceDrained, UnknownDeployment, UnknownTarget, UsageError
-from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ServiceManifest, ServiceType
-from perdure.protocol.ids import DeploymentId
 from tests.unit.server.fake_engine import NothingLeft
 
 URI = "http://localhost:9080"

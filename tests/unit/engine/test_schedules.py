@@ -5,7 +5,8 @@ from typing import Literal
 
 import pytest
 
-from perdure.engine.events import Accepted, ScheduleTriggered, SettingsChanged, Target, TimersDue
+from perdure.engine.answers import Accepted
+from perdure.engine.events import ScheduleTriggered, SettingsChanged, Target, TimersDue
 from perdure.engine.invocation import Invocation, Status
 from perdure.engine.registry import Registry
 from perdure.engine.schedules import CLOCK_SET_BACK_MS, Progress, Schedule

@@ -7,8 +7,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from perdure.engine.addresses import Address, check_address
+from perdure.engine.answers import Accepted, Done, Failure, Outcome
 from perdure.engine.config import EngineConfig, HandlerDefaults
-from perdure.engine.events import Accepted, Done, Failure, Outcome, Target
+from perdure.engine.events import Target
 from perdure.engine.invocation import Status
 from perdure.engine.leftovers import Leftover, Leftovers
 from perdure.engine.registration import GENTLE, Manner, Registration, plan

@@ -1,5 +1,6 @@
 """Calls and sends: another invocation, begun from within one."""
 
+from perdure.engine.admission import admit
 from perdure.engine.commands.rejection import CommandRejected
 from perdure.engine.events import Target
 from perdure.engine.family import circle
@@ -81,7 +82,8 @@ def _callee(
         raise CommandRejected(f"cannot call {command.service_name}/{command.handler_name}: {error}") from error
     ledger.append(invocation, envelope)
     existing = ledger.find(callee_id) if may_exist else None
-    callee = existing or ledger.admit(
+    callee = existing or admit(
+        ledger,
         resolved,
         target,
         callee_id,

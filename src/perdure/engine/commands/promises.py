@@ -1,9 +1,10 @@
 """Durable promises: a workflow's, completed once, by name, by its handlers or from outside."""
 
+from perdure.engine.answers import Failure
 from perdure.engine.batch import Promise
 from perdure.engine.commands.rejection import CommandRejected
 from perdure.engine.effects import Respond
-from perdure.engine.events import Failure, PromiseCompleted
+from perdure.engine.events import PromiseCompleted
 from perdure.engine.invocation import Invocation, Waiter
 from perdure.engine.ledger import Ledger
 from perdure.errors import Conflict, PerdureError, UsageError

@@ -9,9 +9,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.engine.control import Invocations
+from perdure.engine.answers import Done
 from perdure.engine.engine import Engine
-from perdure.engine.events import Done
+from perdure.engine.faces.invocations import Invocations
 from perdure.errors import EngineStopping, PerdureError, TooLarge, UsageError
 from perdure.server.admin.answers import json_response, read_json
 from perdure.server.admin.invocations import Cancelled

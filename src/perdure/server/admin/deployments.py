@@ -7,10 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.engine.addresses import Address
-from perdure.engine.deployments import DeploymentUpdate
 from perdure.engine.engine import Engine
+from perdure.engine.faces.deployments import DeploymentUpdate
 from perdure.engine.registration import Manner
-from perdure.engine.registry_views import (
+from perdure.errors import InvalidInput, NotOffered
+from perdure.server.admin.answers import json_response, read_json, read_query
+from perdure.server.admin.operation import Operation
+from perdure.server.admin.registry_views import (
     DeploymentDetail,
     DeploymentsView,
     DrainView,
@@ -20,9 +23,6 @@ from perdure.engine.registry_views import (
     drain_view,
     registration_view,
 )
-from perdure.errors import InvalidInput, NotOffered
-from perdure.server.admin.answers import json_response, read_json, read_query
-from perdure.server.admin.operation import Operation
 
 TAG = "deployments"
 

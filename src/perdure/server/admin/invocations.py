@@ -6,9 +6,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.engine.control import Invocations
 from perdure.engine.engine import Engine
-from perdure.engine.views import InvocationView
+from perdure.engine.faces.invocations import Invocations
+from perdure.engine.faces.views import InvocationView
 from perdure.errors import InvalidInput
 from perdure.server.admin.answers import json_response, read_query
 from perdure.server.admin.operation import Operation

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from perdure.engine.engine import Engine
 from perdure.engine.events import Target
+from perdure.engine.faces.schedules import ScheduleState
 from perdure.engine.schedules import CatchUp, Overlap, Schedule
-from perdure.engine.scheduling import ScheduleState
 from perdure.errors import UsageError
 from perdure.server.admin.answers import json_response, read_json, read_query
 from perdure.server.admin.operation import Operation

@@ -8,7 +8,10 @@ from starlette.responses import Response
 
 from perdure.engine.engine import Engine
 from perdure.engine.options import Overrides
-from perdure.engine.registry_views import (
+from perdure.errors import UnknownTarget, UsageError
+from perdure.server.admin.answers import json_response, read_json
+from perdure.server.admin.operation import Operation
+from perdure.server.admin.registry_views import (
     HandlersView,
     HandlerView,
     ServicesView,
@@ -16,9 +19,6 @@ from perdure.engine.registry_views import (
     service_view,
     services_view,
 )
-from perdure.errors import UnknownTarget, UsageError
-from perdure.server.admin.answers import json_response, read_json
-from perdure.server.admin.operation import Operation
 from perdure.server.durations import parse_duration_ms
 from perdure.server.ingress_openapi import service_document
 

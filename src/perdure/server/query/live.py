@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from perdure.engine.engine import Engine
+from perdure.engine.faces.introspection import AttemptNow
 from perdure.engine.flow.rules import Level
-from perdure.engine.flow.scheduler import LimitUse
-from perdure.engine.introspection import AttemptNow
-from perdure.engine.registry_views import services_view
+from perdure.engine.flow.slots import LimitUse
+from perdure.server.admin.registry_views import services_view
 from perdure.server.query.functions import error_code
 
 Rows = list[tuple[Any, ...]]

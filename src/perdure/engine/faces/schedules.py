@@ -11,9 +11,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from perdure.engine import recurrence
-from perdure.engine.cycle import Answer
-from perdure.engine.deployments import Ask
-from perdure.engine.events import Accepted, ScheduleTriggered, SettingsChanged, Target
+from perdure.engine.answers import Accepted, Answer
+from perdure.engine.events import ScheduleTriggered, SettingsChanged, Target
+from perdure.engine.faces.ask import Ask
 from perdure.engine.firing import check_target
 from perdure.engine.ledger import Ledger
 from perdure.engine.schedules import Progress, Schedule, Setting

@@ -53,7 +53,7 @@ class Refusal(Struct, frozen=True):
     retry_after_ms: int
 
 
-class Scheduler:
+class Slots:
     """`attempts_max` run at once in all, whatever the rules say."""
 
     def __init__(self, attempts_max: int, backlog_max: int, book: RuleBook | None = None) -> None:

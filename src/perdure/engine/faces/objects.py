@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from perdure.engine.deployments import Ask
-from perdure.engine.events import Done, StatePatched
+from perdure.engine.answers import Done
+from perdure.engine.events import StatePatched
+from perdure.engine.faces.ask import Ask
 from perdure.engine.invocation import Status
 from perdure.engine.keys import Key
 from perdure.engine.ledger import Ledger

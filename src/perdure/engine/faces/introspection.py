@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from perdure.engine.flow.scheduler import LimitUse
+from perdure.engine.flow.slots import LimitUse
 from perdure.engine.invocation import Invocation, LastFailure, Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.reasons import Reasons

@@ -6,8 +6,8 @@ based on the same version, one is refused.
 
 from collections.abc import Callable, Sequence
 
-from perdure.engine.deployments import Ask
 from perdure.engine.events import SettingsChanged
+from perdure.engine.faces.ask import Ask
 from perdure.engine.flow.rules import RULE, Rule, RuleBook, RuleDeletion, RulePut
 from perdure.engine.ledger import Ledger
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -10,8 +10,8 @@ from msgspec.structs import asdict, replace
 
 from perdure.engine.addresses import EMBEDDED_URI, Address, check_address
 from perdure.engine.deployment import Deployment
-from perdure.engine.effects import Answer
 from perdure.engine.events import DeploymentChanged, Event, Setting, SettingsChanged
+from perdure.engine.faces.ask import Ask
 from perdure.engine.leftovers import Leftovers
 from perdure.engine.options import Overrides
 from perdure.engine.registration import GENTLE, Manner, Registration, plan, plan_replacement
@@ -24,9 +24,6 @@ from perdure.transport.connection import Transport
 from perdure.transport.http import HttpTransport, Signer
 
 logger = logging.getLogger(__name__)
-
-Ask: TypeAlias = Callable[[Callable[[int], Event]], Awaitable[Answer]]
-"""`Cycle.ask`: applies an event, and answers after its commit."""
 
 Connect: TypeAlias = Callable[[Address], Transport]
 """Makes the way to an endpoint, without asking it anything yet."""

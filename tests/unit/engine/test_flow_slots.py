@@ -1,4 +1,4 @@
-"""The scheduler against a model that looks at everything, and what people rely on, one test each."""
+"""The slots against a model that looks at everything, and what people rely on, one test each."""
 
 import tracemalloc
 from collections import Counter
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from perdure.engine.flow.lanes import Lane, Place
 from perdure.engine.flow.numbers import CHUNK, Numbers
 from perdure.engine.flow.rules import Limits, Rate, RuleBook, RulePut
-from perdure.engine.flow.scheduler import Scheduler
+from perdure.engine.flow.slots import Slots
 
 RULES = [
     RulePut("acme", Limits(3)),
@@ -95,7 +95,7 @@ def test_whatever_could_start_starts_and_nothing_starts_above_a_limit(
     data: st.DataObject, attempts_max: int, rules: list[RulePut]
 ) -> None:
     model = Model(attempts_max, book(*rules))
-    scheduler = Scheduler(attempts_max, 1_000, model.book)
+    slots = Slots(attempts_max, 1_000, model.book)
     now_ms, last = 1_000_000, 0
     for _ in range(data.draw(st.integers(1, 60))):
         match data.draw(
@@ -104,38 +104,38 @@ def test_whatever_could_start_starts_and_nothing_starts_above_a_limit(
             case "offer":
                 last += 1
                 place = model.waiting[last] = data.draw(PLACES)
-                if scheduler.offer(last, place, now_ms):
+                if slots.offer(last, place, now_ms):
                     model.start(last, now_ms)
             case "release" if model.running:
                 number = data.draw(st.sampled_from(sorted(model.running)))
                 del model.running[number]
-                scheduler.release(number)
+                slots.release(number)
             case "withdraw" if model.waiting:
                 number = data.draw(st.sampled_from(sorted(model.waiting)))
-                assert scheduler.withdraw(number, model.waiting.pop(number))
+                assert slots.withdraw(number, model.waiting.pop(number))
             case "wait":
                 now_ms += data.draw(st.integers(1, 60))
             case "rules":
                 kept = data.draw(st.lists(st.sampled_from(RULES), unique_by=lambda rule: rule.pattern))
                 if all(rule.limits.rate is None for rule in [*rules, *kept]):
                     model.book = book(*kept)
-                    scheduler.set_rules(model.book)
+                    slots.set_rules(model.book)
             case _:
                 pass
         for _ in range(data.draw(st.integers(0, 3))):
-            pump(scheduler, model, now_ms)
-    while pump(scheduler, model, now_ms):
+            pump(slots, model, now_ms)
+    while pump(slots, model, now_ms):
         pass
     stuck = [number for number in model.waiting if model.can_start(number, now_ms)]
     assert not stuck, f"{stuck} could start, and nothing lets them"
     used = Counter(limit.name for lane in model.running.values() for limit in model.book.limits_of(lane))
-    assert {use.name: use.used for use in scheduler.limits() if use.used} == dict(used)
-    assert scheduler.waiting == len(model.waiting)
-    assert scheduler.running == len(model.running)
+    assert {use.name: use.used for use in slots.limits() if use.used} == dict(used)
+    assert slots.waiting == len(model.waiting)
+    assert slots.running == len(model.running)
 
 
-def pump(scheduler: Scheduler, model: Model, now_ms: int) -> bool:
-    number = scheduler.take(now_ms)
+def pump(slots: Slots, model: Model, now_ms: int) -> bool:
+    number = slots.take(now_ms)
     if number is None:
         return False
     model.check_choice(number, now_ms)
@@ -148,79 +148,79 @@ def pump(scheduler: Scheduler, model: Model, now_ms: int) -> bool:
 def test_all_get_through_in_the_end(data: st.DataObject, attempts_max: int) -> None:
     rules = [rule for rule in RULES if rule.limits.concurrency != 0]
     model = Model(attempts_max, book(*rules))
-    scheduler = Scheduler(attempts_max, 1_000, model.book)
+    slots = Slots(attempts_max, 1_000, model.book)
     now_ms = 1_000_000
     for number, place in enumerate(data.draw(st.lists(PLACES, min_size=1, max_size=40)), 1):
         model.waiting[number] = place
-        if scheduler.offer(number, place, now_ms):
+        if slots.offer(number, place, now_ms):
             model.start(number, now_ms)
     while model.waiting or model.running:
-        if pump(scheduler, model, now_ms):
+        if pump(slots, model, now_ms):
             continue
         if model.running:
             number = data.draw(st.sampled_from(sorted(model.running)))
             del model.running[number]
-            scheduler.release(number)
+            slots.release(number)
         else:
-            due_ms = scheduler.next_due_ms()
+            due_ms = slots.next_due_ms()
             assert due_ms is not None, "all wait, and nothing is due"
             assert due_ms > now_ms
             now_ms = due_ms
-    assert scheduler.waiting == scheduler.running == 0
+    assert slots.waiting == slots.running == 0
 
 
-def drain(scheduler: Scheduler, lanes: dict[int, Lane], turns: int) -> list[str]:
+def drain(slots: Slots, lanes: dict[int, Lane], turns: int) -> list[str]:
     """Who runs in so many turns, one at a time, by handler."""
     served: list[str] = []
     for _ in range(turns):
-        number = scheduler.take(0)
+        number = slots.take(0)
         if number is None:
             break
         served.append(lanes[number].handler)
-        scheduler.release(number)
+        slots.release(number)
     return served
 
 
-def wait_in_line(scheduler: Scheduler, *lanes: tuple[Lane, int]) -> dict[int, Lane]:
+def wait_in_line(slots: Slots, *lanes: tuple[Lane, int]) -> dict[int, Lane]:
     """So many of each lane, while something else has the only slot."""
-    assert scheduler.offer(1_000_000, Place(Lane("Busy", "busy")), 0)
+    assert slots.offer(1_000_000, Place(Lane("Busy", "busy")), 0)
     numbers: dict[int, Lane] = {}
     for lane, count in lanes:
         for _ in range(count):
             number = len(numbers) + 1
             numbers[number] = lane
-            assert not scheduler.offer(number, Place(lane), 0)
-    scheduler.release(1_000_000)
+            assert not slots.offer(number, Place(lane), 0)
+    slots.release(1_000_000)
     return numbers
 
 
 def test_lanes_take_turns_however_much_waits_in_one() -> None:
-    scheduler = Scheduler(1, 1_000)
-    lanes = wait_in_line(scheduler, (Lane("A", "many"), 100), (Lane("B", "few"), 3), (Lane("C", "one"), 1))
-    assert drain(scheduler, lanes, 8) == ["many", "few", "one", "many", "few", "many", "few", "many"]
+    slots = Slots(1, 1_000)
+    lanes = wait_in_line(slots, (Lane("A", "many"), 100), (Lane("B", "few"), 3), (Lane("C", "one"), 1))
+    assert drain(slots, lanes, 8) == ["many", "few", "one", "many", "few", "many", "few", "many"]
 
 
 def test_a_limit_takes_its_turn_as_one_however_many_lanes_it_has() -> None:
-    scheduler = Scheduler(1, 1_000, book(RulePut("big", Limits(10))))
+    slots = Slots(1, 1_000, book(RulePut("big", Limits(10))))
     crowd = [(Lane("A", "crowd", "", "big", f"user-{n}"), 1) for n in range(20)]
-    lanes = wait_in_line(scheduler, *crowd, (Lane("B", "single"), 3))
-    assert drain(scheduler, lanes, 6) == ["crowd", "single"] * 3
+    lanes = wait_in_line(slots, *crowd, (Lane("B", "single"), 3))
+    assert drain(slots, lanes, 6) == ["crowd", "single"] * 3
 
 
 def test_who_is_joined_by_another_lane_of_its_limit_keeps_its_turn() -> None:
-    scheduler = Scheduler(1, 1_000, book(RulePut("big", Limits(10))))
+    slots = Slots(1, 1_000, book(RulePut("big", Limits(10))))
     first, other, joins = Lane("A", "first", "", "big"), Lane("B", "other"), Lane("A", "joins", "", "big")
-    lanes = wait_in_line(scheduler, (first, 2), (other, 2), (joins, 2))
-    assert drain(scheduler, lanes, 6) == ["first", "other", "joins", "other", "first", "joins"]
+    lanes = wait_in_line(slots, (first, 2), (other, 2), (joins, 2))
+    assert drain(slots, lanes, 6) == ["first", "other", "joins", "other", "first", "joins"]
 
 
 def test_a_million_that_wait_each_with_limits_of_its_own_fit_into_memory() -> None:
-    scheduler = Scheduler(1_000, 100_000, book(RulePut("*", Limits(100)), RulePut("*/*", Limits(1))))
+    slots = Slots(1_000, 100_000, book(RulePut("*", Limits(100)), RulePut("*/*", Limits(1))))
     count = 20_000
     tracemalloc.start()
     try:
         for number in range(count):
-            scheduler.queue(number, Place(Lane("A", "run", "dp_1", f"tenant-{number % 100}", f"user-{number}")))
+            slots.queue(number, Place(Lane("A", "run", "dp_1", f"tenant-{number % 100}", f"user-{number}")))
         used_bytes, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -229,185 +229,185 @@ def test_a_million_that_wait_each_with_limits_of_its_own_fit_into_memory() -> No
 
 def test_two_handlers_share_the_one_slot_of_a_scope_in_turn() -> None:
     rules = book(RulePut("openai", Limits(1)), RulePut("handler:*/*", Limits(5)))
-    scheduler = Scheduler(10, 1_000, rules)
+    slots = Slots(10, 1_000, rules)
     numbers = {n: Lane("A", "ab"[n % 2], "", "openai") for n in range(1, 9)}
     for number, lane in numbers.items():
-        scheduler.offer(number, Place(lane), 0)
-    scheduler.release(1)
-    assert drain(scheduler, numbers, 7) == ["a", "b", "a", "b", "a", "b", "a"]
+        slots.offer(number, Place(lane), 0)
+    slots.release(1)
+    assert drain(slots, numbers, 7) == ["a", "b", "a", "b", "a", "b", "a"]
 
 
 def test_more_urgent_ones_go_first_across_lanes_and_begun_ones_first_within_one() -> None:
-    scheduler = Scheduler(1, 1_000)
-    scheduler.offer(100, Place(Lane("Busy", "busy")), 0)
+    slots = Slots(1, 1_000)
+    slots.offer(100, Place(Lane("Busy", "busy")), 0)
     lane, other = Lane("A", "run"), Lane("B", "run")
     waiting = [Place(lane), Place(lane), Place(lane, begun=True), Place(other, 7), Place(lane, -3, begun=True)]
     for number, place in enumerate(waiting, 1):
-        scheduler.offer(number, place, 0)
+        slots.offer(number, place, 0)
     order: list[int] = []
-    scheduler.release(100)
-    while (number := scheduler.take(0)) is not None:
+    slots.release(100)
+    while (number := slots.take(0)) is not None:
         order.append(number)
-        scheduler.release(number)
+        slots.release(number)
     assert order == [4, 3, 1, 2, 5]
 
 
 def test_a_rate_holds_over_any_stretch_of_time_and_after_a_pause_lets_a_burst_through() -> None:
-    scheduler = Scheduler(1_000, 1_000, book(RulePut("service:A", Limits(rate=Rate(10, 1_000, 3)))))
+    slots = Slots(1_000, 1_000, book(RulePut("service:A", Limits(rate=Rate(10, 1_000, 3)))))
     now_ms = 5_000
-    started = [now_ms for number in range(1, 31) if scheduler.offer(number, Place(Lane("A", "run")), now_ms)]
-    while (due_ms := scheduler.next_due_ms()) is not None:
+    started = [now_ms for number in range(1, 31) if slots.offer(number, Place(Lane("A", "run")), now_ms)]
+    while (due_ms := slots.next_due_ms()) is not None:
         now_ms = due_ms
-        while scheduler.take(now_ms) is not None:
+        while slots.take(now_ms) is not None:
             started.append(now_ms)
     assert started == [5_000] * 3 + [5_000 + 100 * n for n in range(1, 28)]
 
 
 def test_retries_and_resumes_pass_a_rate() -> None:
-    scheduler = Scheduler(10, 1_000, book(RulePut("service:A", Limits(rate=Rate(1, 1_000)))))
+    slots = Slots(10, 1_000, book(RulePut("service:A", Limits(rate=Rate(1, 1_000)))))
     lane = Lane("A", "run")
-    assert scheduler.offer(1, Place(lane), 0)
-    assert not scheduler.offer(2, Place(lane, 50), 0)
-    assert not scheduler.offer(3, Place(lane, begun=True), 0)
-    assert scheduler.take(0) == 3
-    assert scheduler.take(0) is None
-    assert scheduler.next_due_ms() == 1_000
+    assert slots.offer(1, Place(lane), 0)
+    assert not slots.offer(2, Place(lane, 50), 0)
+    assert not slots.offer(3, Place(lane, begun=True), 0)
+    assert slots.take(0) == 3
+    assert slots.take(0) is None
+    assert slots.next_due_ms() == 1_000
 
 
 def test_a_clock_that_is_set_back_delays_a_rate_by_no_more_than_its_burst() -> None:
-    scheduler = Scheduler(10, 1_000, book(RulePut("service:A", Limits(rate=Rate(1, 1_000)))))
+    slots = Slots(10, 1_000, book(RulePut("service:A", Limits(rate=Rate(1, 1_000)))))
     lane = Lane("A", "run")
     year_ms = 365 * 86_400_000
-    assert scheduler.offer(1, Place(lane), year_ms)
-    assert not scheduler.offer(2, Place(lane), year_ms)
-    assert scheduler.take(5_000) is None
-    assert scheduler.next_due_ms() == 6_000
-    assert scheduler.take(6_000) == 2
+    assert slots.offer(1, Place(lane), year_ms)
+    assert not slots.offer(2, Place(lane), year_ms)
+    assert slots.take(5_000) is None
+    assert slots.next_due_ms() == 6_000
+    assert slots.take(6_000) == 2
 
 
 def test_a_change_of_one_rule_gives_no_permits_anew_for_another() -> None:
     rate = RulePut("service:A", Limits(rate=Rate(1, 1_000)))
-    scheduler = Scheduler(10, 1_000, book(rate))
+    slots = Slots(10, 1_000, book(rate))
     lane = Lane("A", "run")
-    assert scheduler.offer(1, Place(lane), 0)
-    scheduler.set_rules(book(rate, RulePut("service:B", Limits(1))))
-    assert not scheduler.offer(2, Place(lane), 10)
-    assert scheduler.take(999) is None
-    assert scheduler.take(1_000) == 2
+    assert slots.offer(1, Place(lane), 0)
+    slots.set_rules(book(rate, RulePut("service:B", Limits(1))))
+    assert not slots.offer(2, Place(lane), 10)
+    assert slots.take(999) is None
+    assert slots.take(1_000) == 2
 
 
 def test_who_only_waits_is_asked_for_the_slot_that_others_need_and_no_other() -> None:
-    scheduler = Scheduler(10, 1_000, book(RulePut("openai", Limits(2)), RulePut("other", Limits(1))))
+    slots = Slots(10, 1_000, book(RulePut("openai", Limits(2)), RulePut("other", Limits(1))))
     openai, other = Lane("A", "run", "", "openai"), Lane("A", "run", "", "other")
-    assert [scheduler.offer(n, Place(lane), 0) for n, lane in enumerate([openai, openai, other], 1)] == [True] * 3
+    assert [slots.offer(n, Place(lane), 0) for n, lane in enumerate([openai, openai, other], 1)] == [True] * 3
     for number in (3, 2, 1):
-        scheduler.idles(number)
-    assert scheduler.reclaim() == []
-    scheduler.offer(4, Place(openai), 0)
-    assert scheduler.reclaim() == [2], "one waits: one is asked, that which waits longest"
-    assert scheduler.reclaim() == [], "and is not asked again"
-    scheduler.offer(5, Place(openai), 0)
-    assert scheduler.reclaim() == [1]
-    scheduler.release(2)
-    assert scheduler.take(0) == 4
-    assert scheduler.take(0) is None
+        slots.idles(number)
+    assert slots.reclaim() == []
+    slots.offer(4, Place(openai), 0)
+    assert slots.reclaim() == [2], "one waits: one is asked, that which waits longest"
+    assert slots.reclaim() == [], "and is not asked again"
+    slots.offer(5, Place(openai), 0)
+    assert slots.reclaim() == [1]
+    slots.release(2)
+    assert slots.take(0) == 4
+    assert slots.take(0) is None
 
 
 def test_who_only_waits_is_asked_when_a_rate_lets_through_what_needs_its_slot() -> None:
     rules = book(RulePut("service:A", Limits(1)), RulePut("openai", Limits(rate=Rate(1, 1_000))))
-    scheduler = Scheduler(10, 1_000, rules)
+    slots = Slots(10, 1_000, rules)
     lane = Lane("A", "run", "", "openai")
-    assert scheduler.offer(1, Place(lane), 0)
-    scheduler.idles(1)
-    scheduler.offer(2, Place(lane), 0)
-    assert scheduler.reclaim() == [], "the rate holds it back: a slot would be of no use"
-    assert scheduler.take(1_000) is None
-    assert scheduler.reclaim() == [1]
+    assert slots.offer(1, Place(lane), 0)
+    slots.idles(1)
+    slots.offer(2, Place(lane), 0)
+    assert slots.reclaim() == [], "the rate holds it back: a slot would be of no use"
+    assert slots.take(1_000) is None
+    assert slots.reclaim() == [1]
 
 
 def test_who_works_again_is_not_asked() -> None:
-    scheduler = Scheduler(10, 1_000, book(RulePut("openai", Limits(1))))
+    slots = Slots(10, 1_000, book(RulePut("openai", Limits(1))))
     lane = Lane("A", "run", "", "openai")
-    scheduler.offer(1, Place(lane), 0)
-    scheduler.idles(1)
-    scheduler.works(1)
-    scheduler.offer(2, Place(lane), 0)
-    assert scheduler.reclaim() == []
-    scheduler.idles(1)
-    assert scheduler.reclaim() == [1]
+    slots.offer(1, Place(lane), 0)
+    slots.idles(1)
+    slots.works(1)
+    slots.offer(2, Place(lane), 0)
+    assert slots.reclaim() == []
+    slots.idles(1)
+    assert slots.reclaim() == [1]
 
 
 def test_the_engine_asks_nobody_for_slots_that_nobody_could_use() -> None:
-    scheduler = Scheduler(2, 1_000, book(RulePut("openai", Limits(1))))
+    slots = Slots(2, 1_000, book(RulePut("openai", Limits(1))))
     lane = Lane("A", "run", "", "openai")
-    scheduler.offer(1, Place(lane), 0)
-    scheduler.offer(2, Place(Lane("B", "run")), 0)
-    scheduler.offer(3, Place(lane), 0)
-    scheduler.idles(2)
-    assert scheduler.reclaim() == [], "what waits needs the slot of openai, which 2 has not"
-    scheduler.offer(4, Place(Lane("B", "run")), 0)
-    assert scheduler.reclaim() == [2]
+    slots.offer(1, Place(lane), 0)
+    slots.offer(2, Place(Lane("B", "run")), 0)
+    slots.offer(3, Place(lane), 0)
+    slots.idles(2)
+    assert slots.reclaim() == [], "what waits needs the slot of openai, which 2 has not"
+    slots.offer(4, Place(Lane("B", "run")), 0)
+    assert slots.reclaim() == [2]
 
 
 def test_the_position_names_the_limit_and_those_ahead() -> None:
     rules = book(RulePut("openai", Limits(1)), RulePut("service:R", Limits(rate=Rate(1, 1_000))))
-    scheduler = Scheduler(2, 1_000, rules)
+    slots = Slots(2, 1_000, rules)
     lane = Lane("A", "run", "", "openai")
     for number in range(1, 44):
-        scheduler.offer(number, Place(lane), 0)
-    position = scheduler.position(43, Place(lane), 0)
+        slots.offer(number, Place(lane), 0)
+    position = slots.position(43, Place(lane), 0)
     assert position is not None
     assert (position.limit, position.ahead, position.due_ms) == ("openai", 41, None)
-    assert scheduler.position(1, Place(lane), 0) is None, "it runs"
-    scheduler.offer(50, Place(Lane("R", "run")), 0)
-    assert scheduler.take(0) == 50
-    scheduler.offer(51, Place(Lane("R", "run")), 0)
-    position = scheduler.position(51, Place(Lane("R", "run")), 0)
+    assert slots.position(1, Place(lane), 0) is None, "it runs"
+    slots.offer(50, Place(Lane("R", "run")), 0)
+    assert slots.take(0) == 50
+    slots.offer(51, Place(Lane("R", "run")), 0)
+    position = slots.position(51, Place(Lane("R", "run")), 0)
     assert position is not None
     assert (position.limit, position.ahead, position.due_ms) == ("service:R", 0, 1_000)
-    scheduler.offer(52, Place(Lane("B", "run")), 0)
-    position = scheduler.position(52, Place(Lane("B", "run")), 0)
+    slots.offer(52, Place(Lane("B", "run")), 0)
+    position = slots.position(52, Place(Lane("B", "run")), 0)
     assert position is not None
     assert (position.limit, position.ahead) == (None, 0)
-    assert scheduler.position(1, Place(Lane("Nobody", "run")), 0) is None
+    assert slots.position(1, Place(Lane("Nobody", "run")), 0) is None
 
 
 def test_a_backlog_counts_what_has_not_begun_from_the_moment_it_is_taken_in() -> None:
-    scheduler = Scheduler(10, 1_000, book(RulePut("openai", Limits(1, backlog=2))))
+    slots = Slots(10, 1_000, book(RulePut("openai", Limits(1, backlog=2))))
     lane = Lane("A", "run", "", "openai")
     for _ in range(3):
-        assert scheduler.refusal(lane, 0, 0) is None
-        scheduler.announce(lane)
-    refusal = scheduler.refusal(lane, 0, 0)
+        assert slots.refusal(lane, 0, 0) is None
+        slots.announce(lane)
+    refusal = slots.refusal(lane, 0, 0)
     assert refusal is not None
     assert (refusal.limit, refusal.backlog) == ("openai", 2)
-    assert scheduler.refusal(Lane("A", "run"), 0, 0) is None
+    assert slots.refusal(Lane("A", "run"), 0, 0) is None
     for number in (1, 2, 3):
-        scheduler.offer(number, Place(lane), 0)
-    scheduler.offer(4, Place(lane, begun=True), 0)
-    assert scheduler.refusal(lane, 0, 0) is not None
-    scheduler.withdraw(3, Place(lane))
-    assert scheduler.refusal(lane, 0, 0) is None
+        slots.offer(number, Place(lane), 0)
+    slots.offer(4, Place(lane, begun=True), 0)
+    assert slots.refusal(lane, 0, 0) is not None
+    slots.withdraw(3, Place(lane))
+    assert slots.refusal(lane, 0, 0) is None
 
 
 def test_the_engines_own_backlog_counts_what_waits_elsewhere_too() -> None:
-    scheduler = Scheduler(1, 5)
+    slots = Slots(1, 5)
     lane = Lane("A", "run")
     for number in range(1, 5):
-        scheduler.offer(number, Place(lane), 0)
-    assert scheduler.refusal(lane, 1, 0) is None
-    refusal = scheduler.refusal(lane, 2, 0)
+        slots.offer(number, Place(lane), 0)
+    assert slots.refusal(lane, 1, 0) is None
+    refusal = slots.refusal(lane, 2, 0)
     assert refusal is not None
     assert (refusal.limit, refusal.waiting, refusal.backlog) == (None, 5, 5)
 
 
 def test_budgets_of_names_that_came_and_went_are_forgotten() -> None:
-    scheduler = Scheduler(10, 1_000, book(RulePut("*", Limits(1, Rate(10, 1_000)))))
+    slots = Slots(10, 1_000, book(RulePut("*", Limits(1, Rate(10, 1_000)))))
     for number in range(1, 20_000):
-        assert scheduler.offer(number, Place(Lane("A", "run", "", f"tenant-{number}")), number)
-        scheduler.release(number)
-    assert len(scheduler._budgets) < 3_000
-    assert len(scheduler._limits) <= 10_000
+        assert slots.offer(number, Place(Lane("A", "run", "", f"tenant-{number}")), number)
+        slots.release(number)
+    assert len(slots._budgets) < 3_000
+    assert len(slots._limits) <= 10_000
 
 
 @settings(max_examples=100, deadline=None)

@@ -2,9 +2,9 @@
 
 from msgspec import Struct
 
-from perdure.engine.events import Outcome
+from perdure.engine.answers import Outcome
 from perdure.engine.invocation import Invocation, LastFailure, Status
-from perdure.engine.ledger import outcome_of
+from perdure.engine.requests import outcome_of
 
 
 class InvocationView(Struct, frozen=True, omit_defaults=True):

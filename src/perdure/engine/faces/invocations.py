@@ -3,13 +3,10 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from perdure.engine.deployments import Ask
-from perdure.engine.effects import Answer
+from perdure.engine.answers import Accepted, Answer, Done
 from perdure.engine.events import (
-    Accepted,
     CancelRequested,
     CommitAwaited,
-    Done,
     Event,
     KillRequested,
     PauseRequested,
@@ -17,10 +14,11 @@ from perdure.engine.events import (
     RestartRequested,
     ResumeRequested,
 )
+from perdure.engine.faces.ask import Ask
+from perdure.engine.faces.views import InvocationView, view_of
 from perdure.engine.invocation import Invocation
 from perdure.engine.ledger import Ledger
 from perdure.engine.reasons import Reasons
-from perdure.engine.views import InvocationView, view_of
 from perdure.errors import UnknownInvocation, UsageError
 from perdure.protocol import ids
 from perdure.protocol.ids import InvocationId
