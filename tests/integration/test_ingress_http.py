@@ -48,6 +48,12 @@ async def test_a_call_answers_with_the_output_and_the_invocation(served: Served)
     assert not {"host", "connection"} & {name for name, _ in asked.headers}
 
 
+async def test_query_parameters_of_its_own_go_to_the_handler(served: Served) -> None:
+    own = "/Echo/echo/send?display=all&limit=3&token=a&token=b"
+    assert (await served.ingress.post(own)).status_code == 202
+    assert served.engine.asked[0].headers[0] == ("x-restate-ingress-path", own)
+
+
 async def test_an_empty_output_has_no_content_type_unless_the_handler_wants_one(served: Served) -> None:
     nothing = await served.ingress.post("/Echo/nothing")
     assert nothing.status_code == 200
@@ -141,6 +147,10 @@ async def test_a_bug_of_ours_is_not_shown(served: Served) -> None:
         ("POST", "/Echo/echo/send?delay=soon", 400, "bad delay"),
         ("POST", "/Echo/echo/send?delay=", 400, "bad delay"),
         ("POST", "/Echo/echo/send?delay=%ff", 400, "malformed"),
+        ("POST", "/Echo/echo/send?dealy=1h", 400, "no query parameter 'dealy': did you mean delay?"),
+        ("POST", "/Echo/echo/send?delay_ms=100", 400, "did you mean delay?"),
+        ("POST", "/Echo/echo?limitKey=a", 400, "did you mean limit-key?"),
+        ("POST", "/Echo/echo/send?delay=1h&delay=2s", 400, "delay is there 2 times"),
         ("PUT", "/Echo/echo", 405, "POST, GET"),
         ("DELETE", "/restate/health", 405, "GET"),
         ("GET", f"/restate/awakeables/{AWAKEABLE}/resolve", 405, "POST"),

@@ -5,6 +5,8 @@ to us as well: the content type, the priority, the limit key.
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from urllib.parse import parse_qs
 
 from msgspec import Struct
@@ -21,6 +23,8 @@ _KEPT_FROM_HANDLERS = frozenset(
     (b"connection", b"host", b"idempotency-key", b"keep-alive", b"transfer-encoding", b"x-restate-ingress-path")
 )
 _NOTED = _KEPT_FROM_HANDLERS | {b"content-type", PRIORITY_HEADER.encode(), LIMIT_KEY_HEADER.encode()}
+_PARAMETERS = ("delay", "limit-key")
+_SLIP_RATIO = 0.8  # `dealy`, `delay_ms` and `limitkey` are as near as this; `display` and `limit` are words of their own
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 
 
@@ -77,15 +81,42 @@ def _read_query(query: bytes, read: Modifiers) -> None:
         fields = parse_qs(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
     except ValueError:
         raise UsageError("the query of the path is malformed") from None
+    _check_parameters(fields)
     if "limit-key" in fields:
-        read.limit_key = fields["limit-key"][-1] or None
+        read.limit_key = fields["limit-key"][0] or None
     if "delay" in fields:
         try:
-            text = fields["delay"][-1]
+            text = fields["delay"][0]
             # The official Python client leaves the unit out, and means milliseconds.
             read.delay_ms = parse_duration_ms(f"{text}ms" if text.isdecimal() else text)
         except UsageError as error:
             raise UsageError(f"bad delay query parameter: {error}") from None
+
+
+def _check_parameters(fields: Mapping[str, Sequence[str]]) -> None:
+    """Refuses what a slip of the pen made of our parameters, or says twice. All others are the handler's own."""
+    for name, values in fields.items():
+        if name in _PARAMETERS and len(values) > 1:
+            raise UsageError(f"the query parameter {name} is there {len(values)} times: give it once")
+        if name not in _PARAMETERS and (meant := _meant(name)) is not None:
+            raise UsageError(
+                f"no query parameter {name!r}: did you mean {meant}? There are {' and '.join(_PARAMETERS)}; others go "
+                "to the handler as they are, unless they look like these"
+            )
+
+
+def _meant(name: str) -> str | None:
+    """Which of our parameters a name is so near to that it can hardly be anything else."""
+    plain = _plain(name)
+    for parameter in _PARAMETERS:
+        known = _plain(parameter)
+        if plain[:1] == known[:1] and SequenceMatcher(None, plain, known).ratio() >= _SLIP_RATIO:
+            return parameter
+    return None
+
+
+def _plain(name: str) -> str:
+    return name[:50].lower().replace("-", "").replace("_", "")
 
 
 def _check_priority(value: str) -> None:
