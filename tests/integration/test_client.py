@@ -206,9 +206,9 @@ async def test_workflows_run_once_and_give_their_result_again(client: DurableCli
     assert await client.workflow_attach(run, "w") == "yes"
     assert await client.workflow_output(run, "w") == "yes"
     assert not (await client.workflow_send(run, "w", "approval")).new
-    with pytest.raises(HttpError) as again:
+    with pytest.raises(InvocationFailed) as again:  # the open interface calls it an answer of the invocation
         await client.workflow_call(run, "w", "approval")
-    assert again.value.status_code == 409
+    assert (again.value.status_code, again.value.source) == (409, "invocation")
     await client.workflow_send(run, "later", "Ada", send_delay=timedelta(milliseconds=20))
     assert await client.workflow_attach(run, "later") == "Ada at later"
 

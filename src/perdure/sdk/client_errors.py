@@ -48,7 +48,10 @@ class HttpError(PerdureError):
 
 
 class InvocationFailed(HttpError):
-    """The handler failed: the status is its terminal error's code. To ask again gives the same answer."""
+    """The handler failed: the status is its terminal error's code. To ask again gives the same answer.
+
+    A workflow that was submitted before gives one too, with 409: its one invocation is not run again.
+    """
 
 
 class _Body(msgspec.Struct):
