@@ -148,6 +148,14 @@ async def test_a_query_is_cut_off_by_time_rows_and_bytes(served: Served) -> None
     assert await served.rows("select 1 as one") == [{"one": 1}]
 
 
+@pytest.mark.parametrize("call", ["repeat('x', 2000000000)", "lpad('x', 70000000)", "rpad('x', 1000001, 'ab')"])
+async def test_a_function_that_would_make_too_long_a_text_refuses(served: Served, call: str) -> None:
+    answer = await served.ask(f"select length({call}) as l")
+    assert answer.status_code == 400
+    assert "1000000 is the most" in answer.json()["message"]
+    assert await served.rows("select length(repeat('ab', 20000)) as l") == [{"l": 40_000}]
+
+
 async def test_no_more_run_at_once_than_may(served: Served) -> None:
     answers = await asyncio.gather(*(served.ask(ENDLESS) for _ in range(LIMITS.at_once + 1)))
     refused, *cut_off = sorted(answers, key=lambda answer: -answer.status_code)

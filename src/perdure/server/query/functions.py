@@ -23,9 +23,11 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import parse_invocation_id
 from perdure.server.query import entries, moments
 from perdure.server.query.entries import JsonObject
+from perdure.server.query.problems import BadQuery
 
 Value = Any  # what SQLite holds: None, int, float, str or bytes
 _INT64_MAX = 2**63 - 1
+_MADE_CHARS_MAX = 1_000_000
 
 
 class Connection(Protocol):
@@ -181,10 +183,21 @@ def split_part(text: str, separator: str, position: int) -> str:
     return parts[position] if 0 <= position < len(parts) else ""
 
 
+def _repeat(text: str, count: int) -> str:
+    _check_length("repeat", len(text) * count)
+    return text * count
+
+
 def _pad(text: str, length: int, fill: str, left: bool) -> str:
+    _check_length("lpad" if left else "rpad", length)
     missing = max(0, length - len(text))
     padding = (fill * missing)[:missing] if fill else ""
     return (padding + text if left else text + padding)[:length]
+
+
+def _check_length(function: str, length: int) -> None:
+    if length > _MADE_CHARS_MAX:
+        raise BadQuery(f"{function} would make a text of {length} characters: {_MADE_CHARS_MAX} is the most")
 
 
 def _bytes(value: Value) -> bytes:
@@ -304,7 +317,7 @@ _STRICT: dict[str, Callable[..., Value]] = {
     "lpad": lambda text, length, fill=" ": _pad(text, length, fill, True),
     "rpad": lambda text, length, fill=" ": _pad(text, length, fill, False),
     "reverse": lambda text: text[::-1],
-    "repeat": lambda text, count: text * min(count, 10_000),
+    "repeat": _repeat,
     "initcap": lambda text: text.title(),
     "starts_with": lambda text, start: int(text.startswith(start)),
     "ends_with": lambda text, end: int(text.endswith(end)),
