@@ -26,7 +26,8 @@ def list_schedules(as_json: AsJson = False) -> None:
         print("no schedules yet: `perdure schedules create ID Service/handler --cron '0 9 * * *'` makes one")
     else:
         rows = [
-            (each["id"], shortened(_target(each)), _when(each), _next(each), each["last_error"]) for each in schedules
+            (each["id"], shortened(_target(each)), _when(each), _next(each), each["last_error"] or each["last_failure"])
+            for each in schedules
         ]
         print_table(("ID", "TARGET", "WHEN", "NEXT", "ERROR"), rows)
 
@@ -126,6 +127,7 @@ def describe(schedule_id: ScheduleId, as_json: AsJson = False) -> None:
             ("last invocation", schedule["last_invocation_id"]),
             ("last skipped", age(schedule["last_skipped_at"])),
             ("last error", schedule["last_error"]),
+            ("last failure", schedule["last_failure"]),
         ]
     )
 

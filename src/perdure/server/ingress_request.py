@@ -24,7 +24,7 @@ _KEPT_FROM_HANDLERS = frozenset(
 )
 _NOTED = _KEPT_FROM_HANDLERS | {b"content-type", PRIORITY_HEADER.encode(), LIMIT_KEY_HEADER.encode()}
 _PARAMETERS = ("delay", "limit-key")
-_SLIP_RATIO = 0.8  # `dealy`, `delay_ms` and `limitkey` are as near as this; `display` and `limit` are words of their own
+_SLIP_RATIO = 0.8  # `dealy`, `delay_ms`, `limitkey` are as near as this; `display` and `limit` are words of their own
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
 
 
@@ -71,7 +71,7 @@ def _note(read: Modifiers, name: bytes, value: str) -> None:
         case b"x-restate-limit-key":
             read.limit_key = value or None
         case b"x-perdure-priority":
-            _check_priority(value)
+            check_priority_header(value)
         case _:
             pass
 
@@ -119,8 +119,8 @@ def _plain(name: str) -> str:
     return name[:50].lower().replace("-", "").replace("_", "")
 
 
-def _check_priority(value: str) -> None:
-    """The engine reads it with the invocation; here, a client still hears of what it cannot mean."""
+def check_priority_header(value: str) -> None:
+    """The engine reads it with the invocation; here, a client still hears of what it cannot mean: a `UsageError`."""
     if not _INTEGER.fullmatch(value) or abs(int(value)) > PRIORITY_MAX:
         raise UsageError(
             f"the header {PRIORITY_HEADER} is {value!r}: expected a whole number from -{PRIORITY_MAX} to {PRIORITY_MAX}"

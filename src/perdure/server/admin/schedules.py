@@ -12,9 +12,10 @@ from perdure.engine.engine import Engine
 from perdure.engine.events import Target
 from perdure.engine.faces.schedules import ScheduleState
 from perdure.engine.schedules import CatchUp, Overlap, Schedule
-from perdure.errors import UsageError
+from perdure.errors import UnknownInvocation, UsageError
 from perdure.server.admin.answers import json_response, read_json, read_query
 from perdure.server.admin.operation import Operation
+from perdure.server.admin.schedule_checks import check_request
 from perdure.server.durations import parse_duration_ms
 from perdure.times import duration_text, time_text
 
@@ -72,7 +73,10 @@ class ScheduleEdit(ScheduleFields, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ScheduleView(Struct, frozen=True, kw_only=True):
-    """A schedule, and how far it has come. `last_error`: why the latest time that was due started nothing."""
+    """A schedule, and how far it has come.
+
+    `last_error`: why the latest time that was due started nothing. `last_failure`: how what it started last failed.
+    """
 
     id: str
     target: ScheduleTarget
@@ -95,6 +99,7 @@ class ScheduleView(Struct, frozen=True, kw_only=True):
     last_invocation_id: str | None
     last_skipped_at: str | None
     last_error: str | None
+    last_failure: str | None
 
 
 class SchedulesView(Struct, frozen=True):
@@ -121,20 +126,23 @@ class DeleteQuery(Struct, frozen=True):
 
 async def list_schedules(request: Request) -> Response:
     engine: Engine = request.app.state.engine
-    return json_response(SchedulesView([_view(each) for each in engine.schedules.all()]))
+    return json_response(SchedulesView([_view(engine, each) for each in engine.schedules.all()]))
 
 
 async def create(request: Request) -> Response:
     """201: its first time is `next_at`."""
     asked = await read_json(request, NewSchedule)
     engine: Engine = request.app.state.engine
-    created = await engine.schedules.create(_edited(Schedule(id=asked.id, target=Target("", "")), asked))
-    return json_response(_view(created), 201, {"location": f"/schedules/{asked.id}"})
+    wanted = _edited(Schedule(id=asked.id, target=Target("", "")), asked)
+    check_request(wanted, None, engine.registry)
+    return json_response(
+        _view(engine, await engine.schedules.create(wanted)), 201, {"location": f"/schedules/{asked.id}"}
+    )
 
 
 async def show(request: Request) -> Response:
     engine: Engine = request.app.state.engine
-    return json_response(_view(engine.schedules.get(request.path_params["schedule_id"])))
+    return json_response(_view(engine, engine.schedules.get(request.path_params["schedule_id"])))
 
 
 async def edit(request: Request) -> Response:
@@ -144,7 +152,9 @@ async def edit(request: Request) -> Response:
     present = engine.schedules.get(request.path_params["schedule_id"]).schedule
     if asked.version is not None:
         present = replace(present, version=asked.version)
-    return json_response(_view(await engine.schedules.edit(_edited(present, asked))))
+    wanted = _edited(present, asked)
+    check_request(wanted, present, engine.registry)
+    return json_response(_view(engine, await engine.schedules.edit(wanted)))
 
 
 async def delete(request: Request) -> Response:
@@ -218,7 +228,7 @@ def _duration_ms(text: str) -> int:
         raise UsageError(f"every: {error}") from None
 
 
-def _view(state: ScheduleState) -> ScheduleView:
+def _view(engine: Engine, state: ScheduleState) -> ScheduleView:
     schedule, progress = state.schedule, state.progress
     target, headers = schedule.target, dict(schedule.headers)
     json = _json_input(schedule)
@@ -244,7 +254,19 @@ def _view(state: ScheduleState) -> ScheduleView:
         last_invocation_id=progress.last_invocation_id,
         last_skipped_at=_time(progress.last_skipped_at_ms),
         last_error=progress.last_error,
+        last_failure=_last_failure(engine, progress.last_invocation_id),
     )
+
+
+def _last_failure(engine: Engine, invocation_id: str | None) -> str | None:
+    if invocation_id is None:
+        return None
+    try:
+        outcome = engine.output(invocation_id)
+    except UnknownInvocation:  # purged
+        return None
+    failure = outcome.failure if outcome is not None else None
+    return None if failure is None else f"[{failure.code}] {failure.message}"
 
 
 def _time(at_ms: int | None) -> str | None:
