@@ -7,6 +7,8 @@ import typer
 
 from perdure.cli import deployments, identity, invocations, rules, schedules, services, state
 from perdure.cli.exits import exit_for, tell
+from perdure.cli.export import export
+from perdure.cli.importing import import_
 from perdure.cli.invoke import invoke
 from perdure.cli.serve import serve
 from perdure.cli.sql import sql
@@ -32,6 +34,8 @@ app.add_typer(state.app, name="state")
 app.add_typer(schedules.app, name="schedules")
 app.add_typer(rules.app, name="rules")
 app.add_typer(identity.app, name="identity")
+app.command()(export)
+app.command("import")(import_)
 app.command()(sql)
 
 

@@ -9,6 +9,9 @@ from perdure.errors import UsageError
 
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+OnlyServices: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--service", help="Only objects of this service; may be given again.")
+]
 
 
 def service_and_handler(target: str) -> tuple[str, str]:

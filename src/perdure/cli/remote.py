@@ -21,6 +21,10 @@ class RequestRefused(PerdureError):
     """The engine answered with an error; the message is its own."""
 
 
+class AskAgain(RequestRefused):
+    """An error that may pass: the engine has too much to do, or a node of a cluster lacks its data for a moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """One of an engine's two doors, and the variable by which it is found."""
@@ -40,8 +44,8 @@ class Remote:
             EngineUnreachable: no answer.
             RequestRefused: an answer of 400 or above.
         """
-        kind, host, port, prefix = self._address()
-        connection = kind(host, port, timeout=CONNECT_TIMEOUT_S)
+        door, host, port, prefix = self._address()
+        connection = door(host, port, timeout=CONNECT_TIMEOUT_S)
         try:
             connection.connect()
         except OSError as error:
@@ -67,7 +71,8 @@ class Remote:
         finally:
             connection.close()
         if response.status >= 400:
-            raise RequestRefused(_message(answer) or f"{self.url} answers {response.status} {response.reason}")
+            kind = AskAgain if response.status == 429 or response.status >= 500 else RequestRefused
+            raise kind(_message(answer) or f"{self.url} answers {response.status} {response.reason}")
         return answer
 
     def ask_json(self, method: str, path: str, body: Any = None) -> Any:

@@ -7,21 +7,21 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from perdure.cli.remote import ADMIN, INGRESS, EngineUnreachable, RequestRefused
+from perdure.cli.remote import ADMIN, INGRESS, AskAgain, EngineUnreachable, RequestRefused
 from perdure.errors import UsageError
 
 
 class _Answers(BaseHTTPRequestHandler):
-    """Answers `/echo` with what came, `/refuse` with the open interface's error, `/break` not at all."""
+    """Answers `/echo` with what came, `/refuse` and `/busy` with the open interface's error, `/break` not at all."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         if self.path.endswith("/break"):
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        refused = self.path.endswith("/refuse")
-        answer = b'{"code": 404, "message": "no A/b in any deployment."}' if refused else body
-        self.send_response(404 if refused else 200)
+        status = 404 if self.path.endswith("/refuse") else 429 if self.path.endswith("/busy") else 200
+        answer = b'{"code": 404, "message": "no A/b in any deployment."}' if status != 200 else body
+        self.send_response(status)
         self.send_header("content-length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
@@ -55,8 +55,15 @@ def test_an_empty_answer_is_none() -> None:
 
 @pytest.mark.usefixtures("server")
 def test_a_refusal_carries_the_engines_own_words() -> None:
-    with pytest.raises(RequestRefused, match=r"^no A/b in any deployment\.$"):
+    with pytest.raises(RequestRefused, match=r"^no A/b in any deployment\.$") as refused:
         INGRESS.ask("POST", "/refuse")
+    assert not isinstance(refused.value, AskAgain)
+
+
+@pytest.mark.usefixtures("server")
+def test_a_refusal_that_may_pass_is_told_apart() -> None:
+    with pytest.raises(AskAgain):
+        INGRESS.ask("POST", "/busy")
 
 
 def test_a_broken_connection_is_said(server: str) -> None:

@@ -35,7 +35,7 @@ def error_response(
     return response
 
 
-async def read_json(request: Request, type: type[T]) -> T:
+async def read_json(request: Request, type: type[T], bytes_max: int = BODY_BYTES_MAX) -> T:
     """The request's body as a `type`.
 
     Raises:
@@ -51,8 +51,8 @@ async def read_json(request: Request, type: type[T]) -> T:
     body = bytearray()
     async for piece in request.stream():
         body += piece
-        if len(body) > BODY_BYTES_MAX:
-            raise TooLarge(f"the body is larger than {BODY_BYTES_MAX} bytes, which is the limit")
+        if len(body) > bytes_max:
+            raise TooLarge(f"the body is larger than {bytes_max} bytes, which is the limit")
     try:
         return msgspec.json.decode(body, type=type)
     except msgspec.ValidationError as error:

@@ -12,6 +12,8 @@ from perdure.server.admin.answers import json_response, read_json, read_query
 from perdure.server.admin.operation import Operation
 
 Bytes = list[Annotated[int, Meta(ge=0, le=255)]]
+BODY_BYTES_MAX = 64 * 1024 * 1024
+"""Of a new state, whose values take up to four times their bytes: an agent's memory may be megabytes."""
 
 
 class StateQuery(Struct, frozen=True):
@@ -27,10 +29,13 @@ class State(Struct, frozen=True):
 
 
 class NewState(Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole state that an object is to have, name to the value's bytes; `version` if it must be that still."""
+    """The whole state that an object is to have, name to the value; `version` if it must be that still.
+
+    A value is its bytes, or the text that it is, as the official engine takes it too.
+    """
 
     object_key: str
-    new_state: dict[str, Bytes]
+    new_state: dict[str, Bytes | str]
     version: str | None = None
     scope: str | None = None
 
@@ -46,16 +51,20 @@ async def read(request: Request) -> Response:
 
 async def replace(request: Request) -> Response:
     """202: done, or, where a handler has the object's key, done in its turn."""
-    asked = await read_json(request, NewState)
+    asked = await read_json(request, NewState, BODY_BYTES_MAX)
     engine: Engine = request.app.state.engine
     await engine.objects.replace_state(
         request.path_params["service"],
         asked.object_key,
-        {name: bytes(value) for name, value in asked.new_state.items()},
+        {name: _bytes(value) for name, value in asked.new_state.items()},
         version=asked.version,
         scope=asked.scope,
     )
     return Response(status_code=202)
+
+
+def _bytes(value: Bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
 
 
 OPERATIONS = [
