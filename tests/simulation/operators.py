@@ -148,7 +148,7 @@ class Operator:
             (self._replace_state, 2),
             (self._rule, 2),
             (self._deploy, 6),
-            (self._schedule, 5),
+            (self._schedule, 6),
         ]
         do, weights = zip(*doings, strict=True)
         for _ in range(self._actions):
@@ -276,11 +276,13 @@ class Operator:
         await self._ask("put rule", lambda engine: engine.rules.put(RulePut(pattern, limits)))
 
     async def _deploy(self) -> None:
-        chosen = self._hand.choice([SECOND, *self._deployments()])
-        if chosen == SECOND:
+        embedded, *others = self._deployments() or [""]
+        what = self._hand.choice(["register", "promote", "demote", "drain", "remove", "force"])
+        if what == "register" or not others:
             await self._ask("register", lambda engine: engine.deployments.register(Address(SECOND)))
             return
-        match self._hand.choice(["promote", "demote", "drain", "drain", "remove", "force"]):
+        chosen = self._hand.choice([embedded, *others] if what in ("promote", "demote") else others)
+        match what:
             case "promote":
                 await self._ask("promote", lambda engine: engine.deployments.promote(chosen))
             case "demote":
@@ -292,7 +294,8 @@ class Operator:
 
     async def _schedule(self) -> None:
         schedule = Schedule(id="often", target=Target("Node", "run"), every_ms=3_600_000, input=b'[["run",1]]')
-        match self._hand.choice(["create", "create", "pause", "trigger", "trigger", "delete"]):
+        exists = self._place.query("select name from setting where kind = 'schedule'")
+        match self._hand.choice(["pause", "trigger", "trigger", "delete"] if exists else ["create"]):
             case "create":
                 await self._ask("create schedule", lambda engine: engine.schedules.create(schedule))
             case "pause":
