@@ -9,14 +9,13 @@ from perdure.engine.events import AttemptFailed, AttemptInterrupted, AttemptStar
 from perdure.engine.invocation import Invocation, LastFailure, Status, Step
 from perdure.engine.ledger import Ledger
 from perdure.engine.retries import next_delay_ms
+from perdure.engine.ways_on import JOURNAL_MISMATCH, after_mismatch
 from perdure.errors import UnknownDeployment, UnknownTarget
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import DeploymentId
 from perdure.times import bounded_ms
 
 logger = logging.getLogger(__name__)
-
-JOURNAL_MISMATCH = 570
 
 
 def on_started(ledger: Ledger, event: AttemptStarted) -> None:
@@ -42,7 +41,7 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
     if invocation is None:
         return
     if event.code == JOURNAL_MISMATCH and event.behavior != pb.FAIL:
-        event = replace(event, message=f"{event.message}\n{_way_on(ledger, invocation)}")
+        event = replace(event, message=f"{event.message}\n{after_mismatch(invocation, ledger.registry)}")
     invocation.attempt = 0
     invocation.failures += 1
     invocation.last_failure = LastFailure(
@@ -76,18 +75,6 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
         _try_again(ledger, invocation, event)
     invocation.forget_replay()
     _log(ledger, invocation, event)
-
-
-def _way_on(ledger: Ledger, invocation: Invocation) -> str:
-    """How an invocation whose journal no longer fits its code goes on with code that does."""
-    deployment = ledger.registry.deployments.get(DeploymentId(invocation.deployment_id or ""))
-    resume = f"perdure invocations resume {invocation.id}"
-    if deployment is not None and deployment.is_embedded:
-        return f"It is paused. With the code mended, start the engine again, then `{resume}`."
-    return (
-        f"It is paused. Register the mended code at a new address, then `{resume} --deployment latest` "
-        "(or the id of a deployment)."
-    )
 
 
 def _log(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> None:

@@ -94,7 +94,7 @@ class Engine:
             known = [Deployment.decode(record) for record in reader.deployments()]
             self.registry = Registry(self.config.handler_defaults, known, reader.settings)
             self._ledger = Ledger(reader, self.registry, self.config)
-            reasons = Reasons(reader, self._ledger.find_number, self._clock, self._ledger.flow.position)
+            reasons = Reasons(reader, self._ledger.find_number, self._clock, self._ledger.flow.position, self.registry)
             leftovers = Leftovers(self._ledger, PinnedReader(self._database.reading), reasons.of)
             self.deployments = Deployments(self.registry, leftovers, self._clock, self._connect)
             self._cycle = Cycle(

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from perdure.engine.flow.lanes import Place
 from perdure.engine.flow.slots import Position
 from perdure.engine.invocation import Invocation, Status, signal_key
+from perdure.engine.registry import Registry
 from perdure.engine.replay import completion_ids
 from perdure.engine.store.reader import Reader
+from perdure.engine.ways_on import removed, way_on
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, InvocationId, awakeable_id, parse_invocation_id
 from perdure.protocol.messages import Message
@@ -33,11 +35,13 @@ class Reasons:
         find: Callable[[int], Invocation | None],
         clock: Callable[[], int],
         position: Callable[[int, Place, int], Position | None],
+        registry: Registry,
     ) -> None:
         self._reader = reader
         self._find = find
         self._clock = clock
         self._position = position
+        self._registry = registry
 
     def of(self, invocation: Invocation, depth: int = 0) -> str | None:
         """The sentence; None for what has ended."""
@@ -87,15 +91,19 @@ class Reasons:
         return f"backs off{after}{tried}{due}"
 
     def _of_paused(self, invocation: Invocation) -> str:
-        resume = f"`perdure invocations resume {invocation.id}` lets it go on"
+        way = way_on(invocation, self._registry)
         if invocation.paused_by == "operator":
-            return f"was paused {self._since(invocation.modified_at_ms)} ago: {resume}"
-        return f"is paused after {_failure(invocation)}: {resume}"
+            return f"was paused {self._since(invocation.modified_at_ms)} ago: {way}"
+        if removed(invocation, self._registry) is not None:
+            return f"is paused: {way}"  # whatever failed, this comes first, and may be what failed
+        return f"is paused after {_failure(invocation)}: {way}"
 
     def _of_suspended(self, invocation: Invocation, depth: int) -> str:
-        if invocation.awaiting is None:
-            return "is suspended"
-        return f"waits for {self._awaited(invocation, invocation.awaiting, depth)}"
+        waits = "is suspended"
+        if invocation.awaiting is not None:
+            waits = f"waits for {self._awaited(invocation, invocation.awaiting, depth)}"
+        gone = removed(invocation, self._registry)
+        return waits if gone is None else f"{waits}; {gone}"
 
     def _of_open_entries(self, invocation: Invocation, depth: int) -> str:
         """What a running invocation says that it waits for; else what it has asked for on disk and not got."""

@@ -9,13 +9,13 @@ from perdure.engine.ledger import Ledger
 from perdure.engine.mutation import Mutation
 from perdure.engine.reasons import Reasons
 from perdure.protocol import wire_pb2 as pb
-from perdure.protocol.ids import InvocationId
+from perdure.protocol.ids import DeploymentId, InvocationId
 from tests.unit.engine.table import Table
 
 
 def reason(table: Table, number: int) -> str | None:
     ledger: Ledger = table.ledger
-    reasons = Reasons(table.reader, ledger.find_number, lambda: table.now_ms, ledger.flow.position)
+    reasons = Reasons(table.reader, ledger.find_number, lambda: table.now_ms, ledger.flow.position, ledger.registry)
     invocation = ledger.find_number(number)
     assert invocation is not None
     return reasons.of(invocation)
@@ -124,8 +124,25 @@ def test_who_paused_it_is_known_also_within_one_millisecond_and_after_a_crash(ta
     said = [reason(table, failing.number), reason(table, stopped.number)]
     table = table.crash()
     assert [reason(table, failing.number), reason(table, stopped.number)] == said
-    assert str(said[0]).startswith("is paused after `the code has changed`")
+    assert said[0] == (
+        "is paused after `the code has changed`: once the mended code is registered at a new address, "
+        f"`perdure invocations resume {failing.id} --deployment latest` lets it go on"
+    )
     assert str(said[1]).startswith("was paused 0.0 s ago")
+
+
+def test_what_waits_or_is_paused_says_that_its_deployment_was_removed(table: Table) -> None:
+    waiting, paused, failed = (table.begin("Greeter/greet") for _ in range(3))
+    table.say(waiting, pb.SuspensionMessage(awaiting_on=pb.Future(waiting_named_signals=["go"])))
+    table.apply(PauseRequested(9, paused.id))
+    table.apply(AttemptFailed(failed.number, failed.attempt, 570, "the code has changed"))
+    table.commit()
+    deployment_id = DeploymentId(waiting.deployment_id or "")
+    gone = f"its deployment {deployment_id} was removed: `perdure invocations resume {{}} --deployment latest` lets it"
+    assert reason(table, waiting.number) == "waits for signal `go`"
+    del table.ledger.registry.deployments[deployment_id]
+    for invocation in (waiting, paused, failed):
+        assert f"{gone.format(invocation.id)} go on elsewhere" in str(reason(table, invocation.number))
 
 
 def test_what_runs_says_for_which_signal_it_waits_until_it_has_come_or_it_goes_on(table: Table) -> None:

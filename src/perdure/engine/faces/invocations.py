@@ -37,7 +37,7 @@ class Invocations:
         self._ledger = ledger
         self._check_open = check_open
         self._ask = ask
-        self._reasons = Reasons(ledger.reader, ledger.find_number, clock, ledger.flow.position)
+        self._reasons = Reasons(ledger.reader, ledger.find_number, clock, ledger.flow.position, ledger.registry)
 
     def describe(self, invocation_id: str) -> InvocationView:
         """What is known of an invocation, and in a sentence why it waits: for that, its journal is read."""
