@@ -5,6 +5,7 @@ How a block is meant, by the word after its fence:
     python          code. With a first line such as `# app.py` it is that file, for commands of the page to use;
                     else it belongs to the page's own module, where a top-level `await` has an `engine` at hand
     typescript      a file, which its first line names: `// app.ts`
+    toml            another, as `# cluster.toml`
     console         `$ ` commands, each with what it prints; `^C` stops the server that was started last
     text            after a `python` block: what that prints. Anywhere else: a drawing
     text up|serve   something that this server has printed by now; `text up all`: that, and nothing else
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = ("python", "typescript", "console", "text", "sh")
+LANGUAGES = ("python", "typescript", "toml", "console", "text", "sh")
 
 _FENCE = re.compile(r"^( *)```(.*)$")
 
@@ -37,8 +38,8 @@ class Block:
     @property
     def file(self) -> str | None:
         """The file that it is, if it says so."""
-        named = re.match(r"(?:#|//) ([\w/]+\.(?:py|ts))\n", self.text)
-        return named[1] if named and self.language in ("python", "typescript") else None
+        named = re.match(r"(?:#|//) ([\w/]+\.(?:py|ts|toml))\n", self.text)
+        return named[1] if named and self.language in ("python", "typescript", "toml") else None
 
 
 def pages() -> list[Path]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,11 +23,11 @@ TIMEOUT_S = 30.0
 POLL_S = 0.02
 DEFAULT_PORTS = {"up": (("--ingress-port", "8080"), ("--admin-port", "9070")), "serve": (("--port", "9080"),)}
 
-_PORT = re.compile(r"(?<=:)(8080|9070|908\d)\b")
+_PORT = re.compile(r"(?<=:)(8080|9070|908\d|5122)\b")
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
-_SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)|(?:PORT=\d+ )?node \w+\.ts")
+_SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)|(restate-server) |(?:PORT=\d+ )?node \w+\.ts")
 _READY = re.compile(r"^  services .*\n|SDK started listening", re.MULTILINE)
-_KILL = re.compile(r"pkill -9 -f 'perdure (up|serve)(?: [\w:]+)?'")
+_KILL = re.compile(r"pkill -9 -f '(?:perdure (up|serve)(?: [\w:]+)?|(node-name \w+))'")
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:
@@ -48,15 +49,17 @@ def commands(text: str) -> Iterator[tuple[str, str]]:
 
 
 class Server:
-    """`perdure up`, `perdure serve` or `node`, with all that it prints in a file."""
+    """`perdure up`, `perdure serve`, `restate-server` or `node`, with all that it prints in a file."""
 
     def __init__(self, kind: str, command: str, folder: Path, environment: dict[str, str], log: Path) -> None:
         self.kind = kind
+        self.command = command
         self._log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                ["bash", "-c", f"exec {command}"], cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT
-            )
+                ["bash", "-c", f"exec {command}"], cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )  # fmt: skip
 
     @property
     def printed(self) -> str:
@@ -64,6 +67,12 @@ class Server:
 
     def stop(self, number: int) -> None:
         self.process.send_signal(number)
+        self.process.wait(TIMEOUT_S)
+
+    def kill(self) -> None:
+        """With those that it has started: what npm calls restate-server starts the real one."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(TIMEOUT_S)
 
 
@@ -80,6 +89,10 @@ class Terminal:
         self._environment["PATH"] = os.pathsep.join(path)
         self._environment["PERDURE_INGRESS_URL"] = f"http://127.0.0.1:{self._port('8080')}"
         self._environment["PERDURE_ADMIN_URL"] = f"http://127.0.0.1:{self._port('9070')}"
+        self._environment["RESTATE_BIND_PORT"] = self._port("5122")
+        self._environment["RESTATE_INGRESS__BIND_PORT"] = self._port("8080")
+        self._environment["RESTATE_ADMIN__BIND_PORT"] = self._port("9070")
+        self._environment["RESTATE_DISABLE_TELEMETRY"] = "true"
 
     def write(self, file: str, text: str) -> None:
         """Saves a file of the page, whose addresses become the real ones."""
@@ -91,9 +104,10 @@ class Terminal:
         if command == "^C":
             self._servers[-1].stop(signal.SIGINT)
         elif killed := _KILL.fullmatch(command):
-            self._latest(killed[1]).stop(signal.SIGKILL)
+            named = [each for each in self._servers if killed[2] and killed[2] in each.command]
+            (named[-1] if named else self._latest(killed[1])).kill()
         elif served := _SERVER.match(command):
-            self._serve(served[1] or "node", real, shown)
+            self._serve(served[1] or served[2] or "node", real, shown)
         else:
             curl = "curl -sS " if shown.strip() else "curl -sS --fail-with-body "
             done = subprocess.run(
@@ -130,6 +144,8 @@ class Terminal:
         log = self._folder / f"{kind}-{len(self._servers)}.log"
         server = Server(kind, command, self._folder, self._environment, log)
         self._servers.append(server)
+        if kind == "restate-server":  # a node is ready when others are
+            return
         deadline = time.monotonic() + TIMEOUT_S
         while not _READY.search(server.printed):
             if server.process.poll() is not None or time.monotonic() > deadline:
@@ -141,7 +157,7 @@ class Terminal:
             assert server.process.poll() is None, f"$ {command}\nended:\n{server.printed}"
 
     def _on_real_ports(self, kind: str, command: str) -> str:
-        for option, port in DEFAULT_PORTS[kind]:
+        for option, port in DEFAULT_PORTS.get(kind, ()):
             given = re.search(rf" {option} (\d+)", command)
             command = command.replace(given[0], "") if given else command
             command += f" {option} {self._port(given[1] if given else port)}"
@@ -187,5 +203,4 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         for server in self._servers:
-            server.process.kill()
-            server.process.wait()
+            server.kill()

@@ -35,7 +35,7 @@ def test_every_sample_of_the_page_runs(page: Path, tmp_path: Path, monkeypatch: 
             for block in blocks(page):
                 where = f"{page.relative_to(ROOT)}:{block.line}"
                 match block.language:
-                    case "python" | "typescript" if block.file is not None:
+                    case "python" | "typescript" | "toml" if block.file is not None:
                         terminal.write(block.file, block.text)
                     case "python":
                         printed = module.run(block)
@@ -63,7 +63,7 @@ def test_no_file_of_the_page_goes_unused(page: Path) -> None:
 def test_every_block_says_what_it_is(page: Path) -> None:
     for block in blocks(page):
         where = f"{page.relative_to(ROOT)}:{block.line}"
-        assert block.language != "typescript" or block.file, f"{where} does not say which file it is"
+        assert block.language not in ("typescript", "toml") or block.file, f"{where} does not say which file it is"
         assert block.language in LANGUAGES or page.name == "CONTRIBUTING.md", (
             f"{where} is a block of {block.language!r}"
         )
