@@ -3,6 +3,7 @@ refused when it is said, and not each time that is due."""
 
 import re
 
+from perdure.engine.firing import check_target
 from perdure.engine.registry import Registry
 from perdure.engine.schedules import Schedule
 from perdure.errors import InvalidInput, UnknownTarget, UsageError
@@ -25,6 +26,7 @@ def check_request(schedule: Schedule, before: Schedule | None, registry: Registr
 
     Raises:
         UsageError: as the ingress would answer a request like this; the message begins with the field.
+        UnknownTarget: a key is missing, or not wanted.
     """
     if before is None or schedule.headers != before.headers:
         for name, value in schedule.headers:
@@ -37,6 +39,7 @@ def check_request(schedule: Schedule, before: Schedule | None, registry: Registr
         resolved = registry.resolve(target.service, target.handler)
     except UnknownTarget:
         return  # whoever keeps the schedule says so where that matters
+    check_target(resolved, target)
     content_type = dict(schedule.headers).get("content-type")
     try:
         InputCheck(f"{target.service}/{target.handler}", resolved.manifest.input).check(content_type, schedule.input)
