@@ -90,7 +90,7 @@ async def test_invocations_finish_on_the_version_on_which_they_began(tmp_path: P
         new = await caller.send(range(IN_FLIGHT, IN_FLIGHT + 100))
 
         early = await caller.go(old[:300])
-        assert "700 invocations" in run("deployments", "remove", first, engine=engine).stderr
+        assert "700 invocations" in run("deployments", "remove", first, "-y", engine=engine).stderr
         assert run("deployments", "promote", first, engine=engine).returncode == 0
         back = await caller.send(range(IN_FLIGHT + 100, IN_FLIGHT + 150))
         await caller.until_left(engine.banner["admin"], first, 750)
@@ -100,7 +100,7 @@ async def test_invocations_finish_on_the_version_on_which_they_began(tmp_path: P
         engine = start("up", *ports).ready()
     async with pyqwest.HTTPTransport(enable_otel=False) as transport:
         caller = Caller(transport, engine.banner["ingress"])
-        removal = run("deployments", "remove", first, "--drain", engine=engine)
+        removal = run("deployments", "remove", first, "--drain", "--yes", engine=engine)
         assert "750 invocations" in removal.stdout, removal.stderr
         again = await caller.send(range(IN_FLIGHT + 150, IN_FLIGHT + 200))
         late = await caller.go(old[300:] + back)

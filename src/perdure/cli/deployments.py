@@ -98,10 +98,19 @@ def remove(
         bool, typer.Option("--drain", help="Take nothing new, and remove it when the last has ended.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Now; what is left cannot go on there.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Remove a deployment; refused while invocations are left on it."""
     if drain and force:
         raise UsageError("--drain waits for what is left and --force does not: choose one")
+
+    def show() -> None:
+        deployment = ADMIN.ask_json("GET", _path(deployment_id))
+        left = ADMIN.ask_json("GET", f"{_path(deployment_id)}/drain?limit=0")["left"]
+        print(f"{deployment_id}  {deployment['uri']}  {_status(deployment)}, {left} left on it")
+        _show(deployment)
+
+    agree(f"remove {deployment_id}?", yes=yes, show=show)
     query = "?force=true" if force else "?drain=true" if drain else ""
     removal = ADMIN.ask_json("DELETE", _path(deployment_id) + query)
     left = f"{removal['left']} {'invocation' if removal['left'] == 1 else 'invocations'}"
@@ -117,9 +126,17 @@ def promote(
     undo: Annotated[bool, typer.Option("--undo", help="Send new invocations to the latest again.")] = False,
 ) -> None:
     """Send the new invocations of all its services to a deployment, whatever is registered later."""
+    before = ADMIN.ask_json("GET", _path(deployment_id))
+    if undo and not before.get("promoted"):
+        print(f"{deployment_id} is not promoted: it takes the new invocations of {_serves(before)}")
+        return
     deployment = ADMIN.ask_json("DELETE" if undo else "PATCH", f"{_path(deployment_id)}/promote")
-    serves = ", ".join(deployment["serves"]) or "no service"
-    print(f"{deployment_id} takes the new invocations of {serves}")
+    if undo:
+        print(f"{deployment_id} is promoted no more: it takes the new invocations of {_serves(deployment)}")
+    else:
+        print(
+            f"{deployment_id} takes the new invocations of {_serves(deployment)}, until --undo or another is promoted"
+        )
 
 
 @app.command()
@@ -153,6 +170,10 @@ def _show(deployment: dict[str, Any]) -> None:
         print(f"  {service['name']} (revision {service['revision']}){f': {handlers}' if handlers else ''}")
     for info in deployment.get("info", ()):
         print(f"  note: {info['message']}")
+
+
+def _serves(deployment: dict[str, Any]) -> str:
+    return ", ".join(deployment["serves"]) or "no service"
 
 
 def _status(deployment: dict[str, Any]) -> str:

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from perdure.cli.options import AsJson, given
+from perdure.cli.consent import agree
+from perdure.cli.options import AsJson, Yes, given
 from perdure.cli.remote import ADMIN
 from perdure.cli.tables import print_json, print_table
 from perdure.errors import UsageError
@@ -79,8 +80,16 @@ def set_rule(
 @app.command()
 def delete(
     patterns: Annotated[list[str], typer.Argument(metavar="PATTERN...", help="As `perdure rules list` shows them.")],
+    yes: Yes = False,
 ) -> None:
     """Delete rules. What waited for them begins as others allow."""
+
+    def show() -> None:
+        for rule in ADMIN.ask_json("GET", "/limits/rules")["rules"]:
+            if rule["pattern"] in patterns:
+                print(f"{rule['pattern']}: {_limits(rule['limits'])}")
+
+    agree(f"delete {', '.join(patterns)}?", yes=yes, show=show)
     deleted = ADMIN.ask_json("POST", "/limits/rules/bulk-delete", [{"pattern": pattern} for pattern in patterns])
     unknown = [pattern for pattern in patterns if pattern not in deleted]
     for pattern in deleted:

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import typer
 
-from perdure.cli.options import AsJson, given, json_of, service_and_handler
+from perdure.cli.consent import agree
+from perdure.cli.options import AsJson, Yes, given, json_of, service_and_handler
 from perdure.cli.remote import ADMIN
 from perdure.cli.tables import age, print_fields, print_json, print_table, shortened
 from perdure.errors import UsageError
@@ -152,8 +153,13 @@ def trigger(schedule_id: ScheduleId) -> None:
 
 
 @app.command()
-def delete(schedule_id: ScheduleId) -> None:
+def delete(schedule_id: ScheduleId, yes: Yes = False) -> None:
     """Start nothing any more; what was started goes on."""
+    agree(
+        f"delete {schedule_id}?",
+        yes=yes,
+        show=lambda: print(f"{schedule_id}: {_summary(ADMIN.ask_json('GET', _path(schedule_id)))}"),
+    )
     ADMIN.ask("DELETE", _path(schedule_id))
     print(f"deleted {schedule_id}")
 
