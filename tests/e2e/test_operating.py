@@ -119,7 +119,9 @@ def test_a_schedule_is_made_and_lived_with(perdure: Callable[..., str], run: Run
     assert perdure("schedules", "resume", "often").startswith("resumed often: in ")
     perdure("schedules", "pause", "often")
     assert json.loads(perdure("schedules", "list", "--json"))[1]["paused"]
-    perdure("schedules", "delete", "often")
+    unasked = run("schedules", "delete", "often", engine=engine)
+    assert (unasked.returncode, unasked.stderr) == (2, "perdure: nobody is here to be asked: add --yes\n")
+    perdure("schedules", "delete", "often", "--yes")
     gone = run("schedules", "describe", "often", engine=engine)
     assert (gone.returncode, gone.stderr) == (
         1,
@@ -174,6 +176,7 @@ def test_one_invocation_is_paused_resumed_ended_restarted_and_purged(
     again = perdure("invocations", "restart-as-new", failing, "--from", "0")
     assert re.fullmatch(f"restarted {failing} as {ID.pattern}\n", again)
     assert perdure("invocations", "purge-journal", failing) == f"purged the journal of {failing}\n"
+    assert perdure("invocations", "describe", failing).endswith("\n\nits journal was purged\n")
     both = run("invocations", "purge", failing, ID.findall(again)[-1], failing, engine=engine)
     assert both.returncode == 1
     assert both.stdout == f"purged {failing}\n"
@@ -218,6 +221,11 @@ def test_many_are_ended_and_purged_by_what_they_are(perdure: Callable[..., str],
     nothing = run("invocations", "cancel", "Reports", "--yes", engine=engine)
     assert nothing.returncode == 2
     assert nothing.stderr == "perdure: nothing to cancel: no invocation of Reports is in a status for that\n"
+    nobody = run("invocations", "cancel", "Nope", "--yes", engine=engine)
+    assert "; no deployment has a service Nope. There is Counter, Reports\n" in nobody.stderr
+    none = run("invocations", "list", "--service", "Nope", engine=engine)
+    assert (none.returncode, none.stdout) == (0, "none\n")
+    assert none.stderr == "perdure: no deployment has a service Nope. There is Counter, Reports\n"
 
 
 def test_any_question_is_asked_in_sql(perdure: Callable[..., str], run: Run, engine: Command) -> None:
@@ -249,7 +257,8 @@ def test_rules_are_put_shown_and_deleted(perdure: Callable[..., str], run: Run, 
     stale = run("rules", "set", "service:Reports", "--concurrency", "1", "--version", "1", engine=engine)
     assert stale.returncode == 1
     assert [rule["version"] for rule in json.loads(perdure("rules", "list", "--json"))] == [3, 3]
-    unknown = run("rules", "delete", "openai/*", "nothing", engine=engine)
+    assert "add --yes" in run("rules", "delete", "openai/*", engine=engine).stderr
+    unknown = run("rules", "delete", "openai/*", "nothing", "-y", engine=engine)
     assert (unknown.returncode, unknown.stdout) == (2, "deleted openai/*\n")
     assert "no rule nothing" in unknown.stderr
     for wrong in (("--rate", "fast"), ("--burst", "3"), ("--rate", "3/soon")):

@@ -11,9 +11,10 @@ from perdure.cli.journal import journal_tree
 from perdure.cli.options import AsJson, Yes
 from perdure.cli.query import literal, one_of, rows_of
 from perdure.cli.remote import ADMIN
-from perdure.cli.selection import MOST, select
+from perdure.cli.selection import MOST, select, unknown_services
 from perdure.cli.tables import age, harmless, print_fields, print_json, print_table, shortened
 from perdure.errors import UsageError
+from perdure.server.durations import parse_duration_ms
 
 app = typer.Typer(no_args_is_help=True, help="Find invocations, see why they wait, act on them.")
 
@@ -65,6 +66,8 @@ def list_invocations(
         print_json(rows)
     elif not rows:
         print("none")
+        if service is not None and (unknown := unknown_services([service])) is not None:
+            print(f"perdure: {unknown}", file=sys.stderr)
     else:
         print_table(
             ("ID", "TARGET", "STATUS", "BEGAN", "WHY"),
@@ -119,6 +122,8 @@ def cancel(
     yes: Yes = False,
 ) -> None:
     """Ask invocations, and those they wait for, to end: their handlers may clean up."""
+    if then_kill is not None:
+        _check_grace(then_kill)
     _act("cancel", select(targets, _OPEN, "cancel", yes=yes), kill_after=then_kill)
 
 
@@ -176,6 +181,15 @@ _DONE = {
 }
 
 
+def _check_grace(then_kill: str) -> None:
+    try:
+        grace_ms = parse_duration_ms(then_kill)
+    except UsageError as error:
+        raise UsageError(f"--then-kill: {error}") from None
+    if grace_ms == 0:
+        raise UsageError(f"--then-kill {then_kill} leaves no time to clean up: `perdure invocations kill` ends at once")
+
+
 def _act(action: str, ids: list[str], **options: str | int | None) -> None:
     """Does it to each; one that is refused does not keep the others from it."""
     said = {name: value for name, value in options.items() if value is not None}
@@ -184,7 +198,7 @@ def _act(action: str, ids: list[str], **options: str | int | None) -> None:
         wanted = {"invocation_ids": ids[start : start + MOST], **said}
         answer = ADMIN.ask_json("POST", f"/internal/invocations_batch_operations/{action}", wanted)
         for each in answer["succeeded"]:
-            print(_said(action, each, answer.get("cancelled", {})))
+            print(_said(action, each, answer.get("cancelled", {}), options.get("kill_after")))
         for each in answer["failed"]:
             print(f"perdure: {each['error']}", file=sys.stderr)
         refused += len(answer["failed"])
@@ -194,7 +208,7 @@ def _act(action: str, ids: list[str], **options: str | int | None) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
-def _said(action: str, done: Any, cancelled: dict[str, Any]) -> str:
+def _said(action: str, done: Any, cancelled: dict[str, Any], kill_after: object) -> str:
     """What was done to one; `done` is its id, or of a restart the old and the new."""
     match action:
         case "restart-as-new":
@@ -202,7 +216,10 @@ def _said(action: str, done: Any, cancelled: dict[str, Any]) -> str:
         case "cancel":
             told = cancelled[done]
             note = f": {told['note']}" if told.get("note") else ""
-            return (f"cancelled {done}" if told["done"] else f"asked {done} to cancel") + note
+            if told["done"]:
+                return f"cancelled {done}{note}"
+            killed = f", and kills it in {kill_after} if it goes on" if kill_after is not None else ""
+            return f"asked {done} to cancel{killed}{note}"
         case _:
             return _DONE[action].format(id=done)
 

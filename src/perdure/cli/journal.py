@@ -13,7 +13,13 @@ _ENTRIES_MAX = 200
 
 def journal_tree(invocation_id: str) -> Iterator[str]:
     """Its lines, indented below the calls that they belong to."""
-    yield from _tree(invocation_id, "", 0)
+    lines = _tree(invocation_id, "", 0)
+    first = next(lines, None)
+    if first is None:
+        yield "its journal was purged"
+    else:
+        yield first
+        yield from lines
 
 
 def _tree(invocation_id: str, indent: str, depth: int) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from perdure.cli.consent import agree
 from perdure.cli.query import literal, one_of, rows_of
+from perdure.cli.remote import ADMIN
 from perdure.cli.tables import harmless, shortened
 from perdure.errors import UsageError
 
@@ -29,7 +30,9 @@ def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool)
         f" order by created_at limit {MOST}"
     )
     if not found and not ids:
-        raise UsageError(f"nothing to {verb}: no invocation of {', '.join(filters)} is in a status for that")
+        nothing = f"nothing to {verb}: no invocation of {', '.join(filters)} is in a status for that"
+        unknown = unknown_services([target.partition("/")[0] for target in filters])
+        raise UsageError(nothing if unknown is None else f"{nothing}; {unknown}")
 
     def show() -> None:
         for row in found[:_SHOWN]:
@@ -41,6 +44,15 @@ def select(targets: Sequence[str], statuses: list[str], verb: str, *, yes: bool)
     if len(found) == MOST:
         print(f"the first {MOST}; again for more", file=sys.stderr)
     return list(dict.fromkeys([*ids, *(row["id"] for row in found)]))
+
+
+def unknown_services(names: Sequence[str]) -> str | None:
+    """Which of these names no service has, for the end of a message; None where all are known."""
+    known: list[str] = [service["name"] for service in ADMIN.ask_json("GET", "/services")["services"]]
+    unknown = sorted({name for name in names if name not in known})
+    if not unknown:
+        return None
+    return f"no deployment has a service {' or '.join(unknown)}. There is {', '.join(known) or 'none yet'}"
 
 
 def condition(target: str) -> str:

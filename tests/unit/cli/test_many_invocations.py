@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import typer
 
-from perdure.cli.invocations import kill
+from perdure.cli.invocations import cancel, kill
 from perdure.cli.remote import Remote
+from perdure.errors import UsageError
 
 
 def test_many_go_in_one_request_each_thousand_and_refusals_are_told(
@@ -30,3 +31,22 @@ def test_many_go_in_one_request_each_thousand_and_refusals_are_told(
     said = capsys.readouterr()
     assert said.out.splitlines() == [f"killed {id}" for id in ids if id != "inv_7"]
     assert said.err.splitlines() == ["perdure: inv_7 has ended", "perdure: 1 of 1500 refused"]
+
+
+@pytest.mark.parametrize("then_kill", ["abc", "-1s", "0s"])
+def test_a_grace_that_is_none_is_refused_before_anything_is_asked(then_kill: str) -> None:
+    with pytest.raises(UsageError, match="--then-kill"):
+        cancel(["inv_1", "inv_2"], then_kill=then_kill)
+
+
+def test_who_is_cancelled_hears_when_it_will_be_killed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"inv_1": {"done": False}, "inv_2": {"done": True}}
+    answer = {"succeeded": ["inv_1", "inv_2"], "failed": [], "cancelled": told}
+    monkeypatch.setattr(Remote, "ask_json", lambda *_: answer)
+    cancel(["inv_1", "inv_2"], then_kill="30s")
+    assert capsys.readouterr().out.splitlines() == [
+        "asked inv_1 to cancel, and kills it in 30s if it goes on",
+        "cancelled inv_2",
+    ]
