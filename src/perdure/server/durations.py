@@ -17,6 +17,7 @@ _ISO = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _FRIENDLY_PART = re.compile(rf"\s*({_NUMBER})\s*([a-zµμ]+)\s*,?", re.ASCII)  # `10M` is nothing: not even 10 months
+_CALENDAR = re.compile(r"P[^T]*\d[YM]|\d\s*(?:mo|months?|y|yrs?|years?)\b", re.ASCII | re.IGNORECASE)
 _CLOCK = re.compile(r"\s*(?P<h>\d{1,9}):(?P<m>[0-5]\d):(?P<s>[0-5]\d(?:[.,]\d{1,9})?)", re.ASCII)
 
 _UNITS_MS = {
@@ -81,4 +82,7 @@ def _ms(number: str, unit: str) -> Decimal:
 
 
 def _reject(text: str) -> NoReturn:
-    raise UsageError(f"{text[:_TEXT_LENGTH_MAX]!r} is not a duration: expected one like `10s`, `1h 30m` or `PT10S`")
+    why = "; months and years differ in length: say days" if _CALENDAR.search(text[:_TEXT_LENGTH_MAX]) else ""
+    raise UsageError(
+        f"{text[:_TEXT_LENGTH_MAX]!r} is not a duration: expected one like `10s`, `1h 30m` or `PT10S`{why}"
+    )

@@ -73,6 +73,19 @@ def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
         parse_duration_ms(text)
 
 
+@pytest.mark.parametrize("text", ["P1M", "P1Y2D", "P7000Y", "1month", "2 years", "1y 3d"])
+def test_months_and_years_are_refused_with_the_reason(text: str) -> None:
+    with pytest.raises(UsageError, match="months and years differ in length: say days"):
+        parse_duration_ms(text)
+
+
+@pytest.mark.parametrize("text", ["PT1Q", "10M", "1 yard", "3 monkeys"])
+def test_what_is_no_month_gets_no_word_on_months(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_duration_ms(text)
+    assert "months" not in str(refused.value)
+
+
 def test_what_no_calendar_can_print_is_refused() -> None:
     assert parse_duration_ms(f"{DELAY_MS_MAX}ms") == DELAY_MS_MAX
     with pytest.raises(UsageError, match="longer than 7,000 years"):
