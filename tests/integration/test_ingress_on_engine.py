@@ -153,6 +153,24 @@ async def test_a_large_body_arrives_whole_and_its_result_comes_back(ingress: htt
 
 
 async def test_the_documents_of_what_is_served(ingress: httpx.AsyncClient) -> None:
-    paths = (await ingress.get("/openapi")).json()["paths"]
+    document = (await ingress.get("/openapi")).json()
+    paths = document["paths"]
     assert "/restate/promises/Claim/{key}/{promise}/resolve" in paths
     assert not any("Hidden" in path for path in paths)
+    assert "Hidden" not in [tag["name"] for tag in document["tags"]]
+
+
+@pytest.mark.parametrize("path", ["/Absent/x", "/Desk/absent"])
+async def test_who_asks_for_what_is_not_there_hears_nothing_of_what_is_private(
+    ingress: httpx.AsyncClient, path: str
+) -> None:
+    refused = await ingress.post(path)
+    assert refused.status_code == 404
+    assert "What exists: Claim/run, Desk/size, Desk/waits, Tally/add." in refused.json()["message"]
+
+
+async def test_an_empty_key_is_a_key_as_the_document_says(ingress: httpx.AsyncClient) -> None:
+    assert (await ingress.post("/Tally//add", json=1)).json() == 1
+    assert (await ingress.post("/restate/call/Tally//add", json=2)).json() == 3
+    key = (await ingress.get("/openapi")).json()["components"]["parameters"]["key"]
+    assert key["schema"] == {"type": "string"}

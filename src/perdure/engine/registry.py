@@ -130,6 +130,11 @@ class Registry:
         """Every `Service/handler` that can be called, sorted."""
         return sorted(f"{service}/{handler}" for service, handler in self._resolved)
 
+    def public_targets(self) -> list[str]:
+        """Those of them that can be called from outside."""
+        found = self._resolved.items()
+        return sorted(f"{service}/{handler}" for (service, handler), it in found if not it.options.ingress_private)
+
     def service(self, name: str) -> ServiceRevision:
         """The revision of a service that new invocations go to; raises `UnknownTarget` where there is none."""
         revision = self.services.get(name)

@@ -18,7 +18,7 @@ from perdure.engine.answers import Failure, Outcome
 from perdure.engine.engine import Engine
 from perdure.engine.registry import ResolvedHandler
 from perdure.engine.targets import runs_once
-from perdure.errors import InvalidInput, PerdureError, TooLarge, UnknownTarget, UsageError
+from perdure.errors import InvalidInput, PerdureError, ServiceDrained, TooLarge, UnknownTarget, UsageError
 from perdure.protocol.discovery import ServiceManifest
 from perdure.protocol.scopes import check_scope
 from perdure.server.ingress_answers import (
@@ -119,7 +119,7 @@ class Ingress:
         if self._engine.stopping or not self._engine.ready:
             doing = "stopping" if self._engine.stopping else "starting"
             return unavailable_answer(f"the engine is {doing}: ask again in a moment")
-        asked = parse_path(scope["raw_path"], self._service, self._engine.registry.targets)
+        asked = parse_path(scope["raw_path"], self._service, self._engine.registry.public_targets)
         if method not in _METHODS[type(asked)]:
             return not_allowed_answer(", ".join(_METHODS[type(asked)]))
         match asked:
@@ -231,8 +231,14 @@ class Ingress:
         return revision.manifest
 
     def _entrance(self, service: str, handler: str) -> Entrance:
-        """Made anew when a registration has replaced the handler. Raises `UnknownTarget`."""
-        resolved = self._engine.registry.resolve(service, handler)
+        """Made anew when a registration has replaced the handler. Raises `UnknownTarget`, which names none that are
+        private."""
+        try:
+            resolved = self._engine.registry.resolve(service, handler)
+        except UnknownTarget as error:
+            if isinstance(error, ServiceDrained):
+                raise
+            raise UnknownTarget(f"{service}/{handler}", self._engine.registry.public_targets()) from None
         entrance = self._entrances.get((service, handler))
         if entrance is None or entrance.resolved is not resolved:
             entrance = self._entrances[service, handler] = _entrance(resolved)

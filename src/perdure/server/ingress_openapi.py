@@ -67,16 +67,18 @@ def _document(
     paths = dict(paths)
     tags: list[JsonObject] = [{"name": "Invocations"}] if paths else []
     for revision in revisions:
+        resolved = [registry.resolve(revision.name, handler.name) for handler in revision.manifest.handlers]
+        public = [each for each in resolved if not each.options.ingress_private]
+        if not public:
+            continue
         tag = {"name": revision.name}
         if revision.manifest.documentation:
             tag["description"] = revision.manifest.documentation
             if len(revisions) == 1 and not schemas:
                 info = {**info, "description": revision.manifest.documentation}
         tags.append(tag)
-        for handler in revision.manifest.handlers:
-            resolved = registry.resolve(revision.name, handler.name)
-            if not resolved.options.ingress_private:
-                paths.update(_handler_paths(resolved, components))
+        for handler in public:
+            paths.update(_handler_paths(handler, components))
     return {
         "openapi": "3.1.0",
         "info": info,

@@ -25,7 +25,7 @@ def _parameter(place: str, name: str, description: str, schema: Mapping[str, Any
 
 
 PARAMETERS: JsonObject = {
-    "key": _parameter("path", "key", "The key of the object or workflow", {"type": "string", "minLength": 1}),
+    "key": _parameter("path", "key", "The key of the object or workflow", {"type": "string"}),
     "scope": _parameter("path", "scope", "The scope, which is part of what is called", _NAME),
     "promise": _parameter("path", "promise", "The name of the promise", {"type": "string", "minLength": 1}),
     "signal": _parameter("path", "name", "The name of the signal", {"type": "string", "minLength": 1}),
