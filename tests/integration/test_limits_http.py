@@ -106,3 +106,29 @@ async def test_limits_and_who_waits_are_seen_by_sql(ports: tuple[httpx.AsyncClie
     assert (rows[0]["scope"], rows[0]["l1"], rows[0]["usage"], rows[0]["rule_pattern"]) == (
         *("openai", "ada", 1, "openai/*"),
     )
+
+
+async def test_a_rule_for_what_is_not_there_says_so(ports: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> None:
+    _, admin = ports
+
+    async def note(pattern: str) -> str | None:
+        [put] = (await admin.put("/limits/rules", json=[{"pattern": pattern, "limits": {"concurrency": 1}}])).json()
+        return put.get("note")
+
+    until = "now: the rule limits nothing until there is"
+    assert await note("service:Nope") == f"there is no service Nope {until}"
+    assert await note("handler:Model/nope") == f"there is no handler Model/nope {until}"
+    assert await note("handler:*/nope") == f"there is no handler */nope {until}"
+    assert await note("deployment:xx") == f"there is no deployment xx {until}"
+    for there in ("service:Model", "service:*", "handler:Model/ask", "handler:*/ask", "deployment:*", "openai/nobody"):
+        assert await note(there) is None
+
+
+async def test_a_pattern_stands_once_in_a_list(ports: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> None:
+    _, admin = ports
+    refused = await admin.put(
+        "/limits/rules", json=[{"pattern": "openai", "limits": {"concurrency": n}} for n in (1, 2)]
+    )
+    assert refused.status_code == 400
+    assert "is there twice" in refused.json()["message"]
+    assert (await admin.get("/limits/rules")).json() == {"rules": []}

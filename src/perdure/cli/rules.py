@@ -1,5 +1,6 @@
 """`perdure rules`: how many run at once, how often one begins, how many wait."""
 
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -75,6 +76,8 @@ def set_rule(
     wanted |= given(limits=limits, description=description, disabled=disabled)
     [made] = ADMIN.ask_json("PUT", "/limits/rules", [wanted])
     print(f"{pattern}: {'disabled' if made['disabled'] else _limits(made['limits'])} (version {made['version']})")
+    if "note" in made:
+        print(f"perdure: {made['note']}", file=sys.stderr)
 
 
 @app.command()

@@ -177,6 +177,8 @@ class RuleBook:
         put: list[Rule] = []
         for each in wanted:
             _check(each)
+            if any(rule.pattern == each.pattern for rule in put):
+                raise UsageError(f"rule {each.pattern!r} is there twice: say it once")
             before = rules.get(each.pattern)
             _check_precondition(each.pattern, before, each.precondition)
             version = before.version + 1 if before is not None else 1

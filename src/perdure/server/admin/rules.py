@@ -1,11 +1,13 @@
 """The rules of flow control over HTTP: list, put, delete."""
 
 from msgspec import Struct
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.engine.engine import Engine
-from perdure.engine.flow.rules import Limits, Rule, RuleDeletion, RulePut
+from perdure.engine.flow.rules import ANY, Level, Limits, Rule, RuleDeletion, RulePut, parse_pattern
+from perdure.engine.registry import Registry
 from perdure.server.admin.answers import json_response, read_json
 from perdure.server.admin.operation import Operation
 
@@ -19,6 +21,12 @@ class RuleView(Struct, frozen=True, kw_only=True):
     disabled: bool
     version: int
     last_modified_millis_since_epoch: int
+
+
+class RulePutView(RuleView, frozen=True, kw_only=True, omit_defaults=True):
+    """A rule that was put. `note`: that nothing has the name that it is about, if so; the rule holds nevertheless."""
+
+    note: str | None = None
 
 
 class RulesView(Struct, frozen=True):
@@ -40,7 +48,7 @@ async def put(request: Request) -> Response:
     """
     engine: Engine = request.app.state.engine
     rules = await engine.rules.put(*await read_json(request, list[RulePut]))
-    return json_response([_view(rule) for rule in rules])
+    return json_response([_put_view(rule, engine.registry) for rule in rules])
 
 
 async def delete(request: Request) -> Response:
@@ -63,6 +71,26 @@ def _view(rule: Rule) -> RuleView:
     )
 
 
+def _put_view(rule: Rule, registry: Registry) -> RulePutView:
+    return RulePutView(**asdict(_view(rule)), note=_note(rule, registry))
+
+
+def _note(rule: Rule, registry: Registry) -> str | None:
+    level, names = parse_pattern(rule.pattern)
+    match level:
+        case Level.SERVICE:
+            known = [(service,) for service in registry.services]
+        case Level.HANDLER:
+            known = [tuple(target.split("/")) for target in registry.targets()]
+        case Level.DEPLOYMENT:
+            known = [(id,) for id in registry.deployments]
+        case _:
+            return None  # scopes are whatever callers say
+    if any(all(name in (ANY, one) for name, one in zip(names, each, strict=True)) for each in known):
+        return None
+    return f"there is no {level.name.lower()} {'/'.join(names)} now: the rule limits nothing until there is"
+
+
 _CONFLICT = {409: "a rule is not in the state that was expected; nothing was changed"}
 
 OPERATIONS = [
@@ -76,7 +104,7 @@ OPERATIONS = [
         tag="limits",
         summary="Put rules",
         body=list[RulePut],
-        answers={200: list[RuleView]},
+        answers={200: list[RulePutView]},
         errors=_CONFLICT,
     ),
     Operation(
