@@ -177,7 +177,8 @@ def _serves(deployment: dict[str, Any]) -> str:
 
 
 def _status(deployment: dict[str, Any]) -> str:
-    return deployment["status"] + (", then removed" if deployment.get("remove_when_drained") else "")
+    # Restate's server, which these commands may be pointed at as well, gives a deployment no status.
+    return deployment.get("status", "registered") + (", then removed" if deployment.get("remove_when_drained") else "")
 
 
 def _path(deployment_id: str) -> str:

@@ -148,3 +148,11 @@ async def test_an_invocation_whose_id_is_not_known_yet_is_asked_for_it() -> None
             ctx.cancel_invocation(7)  # type: ignore[arg-type]
 
     assert len(await commands(tells)) == 2
+
+
+async def test_an_argument_in_the_place_of_a_runs_options_is_a_sentence() -> None:
+    async def runs(ctx: Any) -> None:
+        with pytest.raises(UsageError, match=r"not 'Ada'. What the action takes comes after them"):
+            await ctx.run_typed("greet", str.upper, "Ada")
+
+    await commands(runs)

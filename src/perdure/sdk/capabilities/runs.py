@@ -134,6 +134,11 @@ class Runs(Capability):
         It starts at once, and several may run at the same time. A TerminalError in it is recorded as its result; any
         other exception is retried. It must not use the context.
         """
+        if not isinstance(options, RunOptions):  # pyright: ignore[reportUnnecessaryIsInstance]  code without type hints
+            raise UsageError(
+                f"run {name!r}: the third argument is its options, not {options!r}. What the action takes comes after "
+                f"them, or by name: ctx.run_typed({name!r}, action, RunOptions(), value)"
+            )
         serde = chosen(options.serde, options.type_hint or _return_type(action))
         call = partial(action, *args, **kwargs) if args or kwargs else action
         handle = self._progress.do(self._begin, name, _Run(name, call, serde, options))
