@@ -235,6 +235,7 @@ def test_any_question_is_asked_in_sql(perdure: Callable[..., str], run: Run, eng
         ("b", "x"),
     }
     assert perdure("sql", "select 1 as a, 'x y' as b").splitlines() == ["a  b", "1  x y"]
+    assert perdure("sql", "select 1 as x, null as y").splitlines() == ["x  y", "1"]
     wrong = run("sql", "delete from sys_invocation", engine=engine)
     assert (wrong.returncode, wrong.stdout) == (1, "")
 

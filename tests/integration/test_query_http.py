@@ -156,6 +156,12 @@ async def test_a_function_that_would_make_too_long_a_text_refuses(served: Served
     assert await served.rows("select length(repeat('ab', 20000)) as l") == [{"l": 40_000}]
 
 
+async def test_columns_are_named_if_asked(served: Served) -> None:
+    asked = {"query": "select 1 as x, null as y", "columns": True}
+    answer = await served.admin.post("/query", json=asked, headers={"accept": "application/json"})
+    assert answer.json() == {"rows": [{"x": 1}], "columns": ["x", "y"]}
+
+
 async def test_no_more_run_at_once_than_may(served: Served) -> None:
     answers = await asyncio.gather(*(served.ask(ENDLESS) for _ in range(LIMITS.at_once + 1)))
     refused, *cut_off = sorted(answers, key=lambda answer: -answer.status_code)

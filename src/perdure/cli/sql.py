@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli.options import AsJson
-from perdure.cli.query import rows_of
+from perdure.cli.query import table_of
 from perdure.cli.tables import print_json, print_table
 
 
@@ -15,13 +15,12 @@ def sql(
     as_json: AsJson = False,
 ) -> None:
     """Ask the engine's tables with SQL, in the dialect of Postgres."""
-    rows = rows_of(query)
+    titles, rows = table_of(query)
     if as_json:
         print_json(rows)
     elif not rows:
         print("no rows")
     else:
-        titles = list(dict.fromkeys(name for row in rows for name in row))  # what is null is left out of a row
         print_table(titles, [[_cell(row.get(title)) for title in titles] for row in rows])
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,15 +15,17 @@ from perdure.server.query.results import ARROW_TYPE, JSON_TYPE
 
 
 class QueryRequest(Struct):
-    """The body of `POST /query`: one statement that reads."""
+    """The body of `POST /query`: one statement that reads. `columns`: JSON says their names, too."""
 
     query: str
+    columns: bool = False
 
 
 class QueryAnswer(Struct):
-    """Of each row the columns that are not null."""
+    """Of each row the columns that are not null; the names of all columns if they were asked for."""
 
     rows: list[dict[str, Any]]
+    columns: list[str] | UnsetType = UNSET
 
 
 async def query(request: Request) -> Response:
@@ -31,7 +33,7 @@ async def query(request: Request) -> Response:
     asked = await read_json(request, QueryRequest)
     as_json = JSON_TYPE in request.headers.get("accept", "")
     queries: Queries = request.app.state.queries
-    running = asyncio.ensure_future(queries.run(asked.query, as_json=as_json))
+    running = asyncio.ensure_future(queries.run(asked.query, as_json=as_json, named=asked.columns))
     gone = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({running, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -40,8 +40,8 @@ class Queries:
         self._idle: list[Process] = []
         self._running = 0
 
-    async def run(self, sql: str, *, as_json: bool) -> list[bytes]:
-        """The body of the answer, in parts. A caller who gives up ends the query.
+    async def run(self, sql: str, *, as_json: bool, named: bool = False) -> list[bytes]:
+        """The body of the answer, in parts; `named`: JSON names the columns. A caller who gives up ends the query.
 
         Raises:
             BadQuery: the query is wrong, or was cut off; the message says by what.
@@ -56,7 +56,7 @@ class Queries:
         self._running += 1
         try:
             async with asyncio.timeout(limits.timeout_s):
-                return await self._run(sql, as_json)
+                return await self._run(sql, as_json, named)
         except TimeoutError:
             raise BadQuery(
                 f"the query was cut off after {limits.timeout_s:g} s, the limit (--query-timeout of perdure up, "
@@ -70,12 +70,12 @@ class Queries:
         while self._idle:
             await _end(self._idle.pop())
 
-    async def _run(self, sql: str, as_json: bool) -> list[bytes]:
+    async def _run(self, sql: str, as_json: bool, named: bool) -> list[bytes]:
         process = await self._process()
         whole = False
         try:
             limits = self._limits
-            _write(process, [sql, self._clock(), as_json, limits.rows_max, limits.bytes_max])
+            _write(process, [sql, self._clock(), as_json, named, limits.rows_max, limits.bytes_max])
             parts: list[bytes] = []
             while True:
                 match await _read(process):

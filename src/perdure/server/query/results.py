@@ -66,8 +66,11 @@ _TO_JSON: dict[Kind, Callable[[Any], Any]] = {
 
 
 class JsonEncoder:
-    def __init__(self, outputs: Sequence[Output]) -> None:
+    """`named`: the answer also says `columns`, since a column of nulls alone is in no row."""
+
+    def __init__(self, outputs: Sequence[Output], *, named: bool = False) -> None:
         self._columns = [(output.name, _TO_JSON.get(output.kind, _plain)) for output in outputs]
+        self._named = named
         self._begun = False
 
     def rows(self, rows: Sequence[Row]) -> bytes:
@@ -82,7 +85,9 @@ class JsonEncoder:
         return before + text
 
     def end(self) -> bytes:
-        return b"]}" if self._begun else b'{"rows":[]}'
+        names = msgspec.json.encode([name for name, _ in self._columns])
+        after = b'],"columns":' + names + b"}" if self._named else b"]}"
+        return after if self._begun else b'{"rows":[' + after
 
 
 class _Pieces:

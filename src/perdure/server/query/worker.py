@@ -47,11 +47,13 @@ class _Pipe:
         return answer[0]
 
 
-def _answer(pipe: _Pipe, view: StoreView, sql: str, now_ms: int, as_json: bool, rows_max: int, bytes_max: int) -> None:
+def _answer(
+    pipe: _Pipe, view: StoreView, sql: str, now_ms: int, as_json: bool, named: bool, rows_max: int, bytes_max: int
+) -> None:
     translated = translate(sql, now_ms)
     if translated.live:
         view.take_live(pipe.ask("need", translated.live))
-    encoder = JsonEncoder(translated.outputs) if as_json else ArrowEncoder(translated.outputs)
+    encoder = JsonEncoder(translated.outputs, named=named) if as_json else ArrowEncoder(translated.outputs)
     rows = size = 0
     for batch in view.batches(translated.sql, translated.reasons):
         rows += len(batch)

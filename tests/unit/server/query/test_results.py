@@ -72,6 +72,13 @@ def test_json_is_whole_however_it_is_cut(count: int) -> None:
     assert msgspec.json.decode(body) == {"rows": [{"a": n} for n in range(count)]}
 
 
+@pytest.mark.parametrize("count", [0, 2])
+def test_json_names_the_columns_if_asked(count: int) -> None:
+    encoder = JsonEncoder([Output("a", Kind.INT64), Output("b", Kind.TEXT)], named=True)
+    body = b"".join([*(encoder.rows([(n, None)]) for n in range(count)), encoder.end()])
+    assert msgspec.json.decode(body) == {"rows": [{"a": n} for n in range(count)], "columns": ["a", "b"]}
+
+
 def test_json_shows_values_as_the_reference_server_does() -> None:
     encoder = JsonEncoder(OUTPUTS)
     [row] = msgspec.json.decode(encoder.rows(ROWS[:1]) + encoder.end())["rows"]
