@@ -5,6 +5,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated, BinaryIO
 from urllib.parse import quote
 
@@ -69,9 +70,9 @@ def _written(file: str, *, force: bool) -> Generator[BinaryIO]:
     path = Path(file)
     if path.exists() and not force:
         raise UsageError(f"{file} is there already: --force replaces it")
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f".perdure-{token_hex(8)}.part")
     try:
-        with part.open("wb") as out:
+        with part.open("xb") as out:
             yield out
             out.flush()
             os.fsync(out.fileno())

@@ -20,7 +20,7 @@ import typer
 
 from perdure.cli.exits import Exit
 from perdure.cli.options import OnlyServices
-from perdure.cli.remote import ADMIN, RequestRefused
+from perdure.cli.remote import ADMIN, AskAgain, RequestRefused, patiently
 from perdure.cli.state_file import ObjectName, State, decode
 from perdure.cli.state_tables import states_like
 from perdure.cli.tables import harmless, shortened
@@ -46,6 +46,7 @@ class Outcome(StrEnum):
     THERE = "there already"
     OTHER = "left as they are, with another state: --force replaces it"
     REFUSED = "refused by the engine"
+    NOT_NOW = "not taken for now: the same command again tries it"
     NOT_YET = "not there yet: a handler has the key, or changed the state first; the same command again tells"
 
 
@@ -91,9 +92,9 @@ def _carried(
     """What became of each object, all of which are of one service; with a reason that is its own."""
     service = next(iter(batch)).service
     try:
-        ADMIN.ask("GET", f"/services/{quote(service, safe='')}")
+        patiently(lambda: ADMIN.ask("GET", f"/services/{quote(service, safe='')}"))
     except RequestRefused as error:
-        yield from ((name, Outcome.REFUSED, str(error)) for name in batch)
+        yield from ((name, _outcome_of(error), str(error)) for name in batch)
         return
     present = states_like(service, batch)
     versions: dict[ObjectName, str | None] = {}
@@ -108,18 +109,20 @@ def _carried(
         else:
             versions[name] = None if force else EMPTY  # so that who came first is not overwritten
     refusals = pool.map(_refusal_of, versions, [batch[name] for name in versions], versions.values())
-    sent: dict[ObjectName, State] = {}
-    for name, refusal in zip(versions, refusals, strict=True):
-        if refusal is None:
-            sent[name] = batch[name]
+    refused = {name: refusal for name, refusal in zip(versions, refusals, strict=True) if refusal is not None}
+    sent = {name: batch[name] for name in versions if name not in refused}
+    done = states_like(service, {name: batch[name] for name in refused}) if refused else {}
+    for name, refusal in refused.items():
+        if done.get(name, {}) == batch[name]:  # by a request that was answered with an error that passed
+            yield name, Outcome.IMPORTED, None
         else:
-            yield name, Outcome.REFUSED, refusal
+            yield name, _outcome_of(refusal), str(refusal)
     missing = _missing(service, sent)
     yield from ((name, Outcome.NOT_YET if name in missing else Outcome.IMPORTED, None) for name in sent)
 
 
-def _refusal_of(name: ObjectName, state: State, version: str | None) -> str | None:
-    """Writes the state; why the engine does not take it, if it does not.
+def _refusal_of(name: ObjectName, state: State, version: str | None) -> RequestRefused | None:
+    """Writes the state, as often as errors pass; why the engine does not take it, if it does not.
 
     The documented form of a value is a list of numbers. Engines take a text too, which is a quarter as long: for large
     states, as there is a limit of 2 MiB (official engine) to what may be sent.
@@ -132,11 +135,16 @@ def _refusal_of(name: ObjectName, state: State, version: str | None) -> str | No
         "version": version,
     }
     path = f"/services/{quote(name.service, safe='')}/state"
+    body = msgspec.json.encode(wanted)
     try:
-        ADMIN.ask("POST", path, msgspec.json.encode(wanted), {"content-type": "application/json"})
+        patiently(lambda: ADMIN.ask("POST", path, body, {"content-type": "application/json"}))
     except RequestRefused as error:
-        return str(error)
+        return error
     return None
+
+
+def _outcome_of(refusal: RequestRefused) -> Outcome:
+    return Outcome.NOT_NOW if isinstance(refusal, AskAgain) else Outcome.REFUSED
 
 
 def _text_of(value: bytes) -> str | list[int]:

@@ -2,15 +2,19 @@
 
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from perdure.errors import PerdureError, UsageError
 
+T = TypeVar("T")
+
 CONNECT_TIMEOUT_S = 5.0
+PASSES_WITHIN_S = 15.0
 
 
 class EngineUnreachable(PerdureError):
@@ -23,6 +27,21 @@ class RequestRefused(PerdureError):
 
 class AskAgain(RequestRefused):
     """An error that may pass: the engine has too much to do, or a node of a cluster lacks its data for a moment."""
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """Asks again for a while where an error may pass: what goes on for minutes does not end with it.
+
+    Only for what does no harm when it is done twice. Raises what `ask` does, `AskAgain` once the while is over.
+    """
+    deadline = time.monotonic() + PASSES_WITHIN_S
+    while True:
+        try:
+            return ask()
+        except AskAgain:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 @dataclass(frozen=True, slots=True)

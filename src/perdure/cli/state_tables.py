@@ -1,19 +1,17 @@
 """The state of many objects, as an engine's table `state` shows it; a part at a time, so that any number will do."""
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from perdure.cli import query
 from perdure.cli.query import literal, one_of
-from perdure.cli.remote import AskAgain, RequestRefused
+from perdure.cli.remote import RequestRefused, patiently
 from perdure.cli.state_file import ObjectName, State
 from perdure.errors import PerdureError
 
 KEYS_AT_ONCE = 2_000
 BYTES_AT_ONCE = 8 * 1024 * 1024
 """Of values, in one answer; an object that has more comes alone."""
-PASSES_WITHIN_S = 15.0
 
 _VALUES = (  # as text where it is text, which takes half of what hex does
     "select scope, service_key, key, key_length, value_utf8,"
@@ -76,15 +74,7 @@ def states_like(service: str, wanted: dict[ObjectName, State]) -> dict[ObjectNam
 
 
 def _rows_of(sql: str) -> list[dict[str, Any]]:
-    """What goes on for minutes does not end with an error that passes."""
-    deadline = time.monotonic() + PASSES_WITHIN_S
-    while True:
-        try:
-            return query.rows_of(sql)
-        except AskAgain:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.2)
+    return patiently(lambda: query.rows_of(sql))
 
 
 def _parts(sizes: Sequence[tuple[str, int]]) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from perdure.cli import query, state_tables
+from perdure.cli import query, remote, state_tables
 from perdure.cli.remote import AskAgain, RequestRefused
 
 
@@ -27,7 +27,7 @@ def test_an_error_that_passes_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("error", [RequestRefused("no"), AskAgain("never")])
 def test_any_other_ends_it(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    monkeypatch.setattr(state_tables, "PASSES_WITHIN_S", 0)
+    monkeypatch.setattr(remote, "PASSES_WITHIN_S", 0)
     monkeypatch.setattr(query, "rows_of", answering(error, error, error))
     with pytest.raises(type(error), match=str(error)):
         state_tables.services_with_state()
