@@ -7,6 +7,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -40,11 +41,10 @@ INTERFACES = {
 def chat_app(respond: Respond, model: str) -> Starlette:
     """The endpoint as an ASGI app, under `/v1`."""
 
-    async def complete(request: Request) -> Response:
-        interface = INTERFACES[request.url.path]
+    async def complete(interface: Interface, request: Request) -> Response:
         try:
             asked = interface.request(await request.body())
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return JSONResponse({"error": {"message": f"this cannot be answered: {error}"}}, status_code=400)
         return JSONResponse(interface.response(await respond(asked), model))
 
@@ -53,7 +53,7 @@ def chat_app(respond: Respond, model: str) -> Starlette:
 
     return Starlette(
         routes=[
-            *(Route(path, complete, methods=["POST"]) for path in INTERFACES),
+            *(Route(path, partial(complete, each), methods=["POST"]) for path, each in INTERFACES.items()),
             Route("/v1/models", models),
         ]
     )
