@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, TypeAlias, TypeVar, get_args, get_or
 
 import msgspec
 
-from perdure.errors import RetryableError, TerminalError
+from perdure.errors import TerminalError
 
 T = TypeVar("T")
 
@@ -45,6 +45,8 @@ def _foreign(value: Any) -> msgspec.Raw:
 
 
 _json = msgspec.json.Encoder(enc_hook=_foreign)
+_UNDECODABLE = (ValueError, RecursionError)
+"""What says that bytes stand for no such value: errors of msgspec, pydantic, json and texts; and JSON too deep."""
 
 
 class BytesSerde(Serde[bytes]):
@@ -122,13 +124,11 @@ def read(what: str, serde: Serde[T], buf: bytes) -> T | None:
 
     Raises:
         TerminalError: it cannot be read (400): nor could it be the next time.
-        RetryableError, OSError: the serde needs something from elsewhere, a key or a file, and could not have it.
+        Exception: whatever else the serde raises, as where it could not have a key or a file.
     """
     try:
         return serde.deserialize(buf)
-    except (TerminalError, RetryableError, OSError):
-        raise
-    except Exception as error:
+    except _UNDECODABLE as error:
         raise TerminalError(f"{what} cannot be read: {error}", status_code=400) from error
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import httpx
 import msgspec
+import pydantic
 import pytest
 from google.protobuf.message import Message
 
@@ -14,7 +16,7 @@ from perdure.sdk.context import Context, WorkflowContext
 from perdure.sdk.definition import HandlerDefinition
 from perdure.sdk.futures import DurableFuture
 from perdure.sdk.outcomes import all_settled, all_succeeded, first_succeeded
-from perdure.sdk.serde import Serde
+from perdure.sdk.serde import Serde, read, serde_for
 from perdure.sdk.service import Service
 from perdure.sdk.workflow import Workflow
 from tests.unit.sdk.journal_engine import JournalEngine, callee_id, completion, signal
@@ -154,7 +156,15 @@ class Distant(Serde[str]):
         return b"..."
 
 
-@pytest.mark.parametrize("error", [ConnectionError("no route to the keys"), RetryableError("the keys are locked")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionError("no route to the keys"),
+        RetryableError("the keys are locked"),
+        httpx.ConnectError("no route to the keys"),  # which is no OSError
+        MemoryError(),
+    ],
+)
 async def test_what_a_serde_lacks_for_now_is_retried(error: Exception) -> None:
     serde = Distant(error)
 
@@ -164,6 +174,26 @@ async def test_what_a_serde_lacks_for_now_is_retried(error: Exception) -> None:
     engine = JournalEngine(handler(run), answer=answer_with_ints)
     assert (await engine.run(retries_max=1)).value.content == b'"read"'
     assert engine.attempts == 2
+
+
+class Shape(pydantic.BaseModel):
+    sides: int
+
+
+@pytest.mark.parametrize(
+    ("serde", "body"),
+    [
+        (serde_for(Shape), b'{"sides": "many"}'),
+        (serde_for(str), b'"\xff"'),
+        (serde_for(Any), b"[" * 100_000),
+        (Distant(ValueError("no checksum")), b""),
+        (Distant(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")), b""),
+    ],
+)
+def test_whatever_says_that_bytes_are_no_value_is_terminal(serde: Serde[Any], body: bytes) -> None:
+    with pytest.raises(TerminalError, match="the value cannot be read: ") as caught:
+        read("the value", serde, body)
+    assert caught.value.status_code == 400
 
 
 async def test_what_a_handler_wrote_itself_is_retried() -> None:

@@ -52,7 +52,7 @@ def as_value(serde: Serde[T]) -> Callable[[pb.NotificationMessage], Any]:
 
 
 def as_value_of(what: str, serde: Serde[T]) -> Callable[[pb.NotificationMessage], Any]:
-    """`as_value` for what others wrote: one that cannot be read is a failure, as this handler's retries mend nothing.
+    """`as_value` for what others wrote: one that stands for no such value is a failure, as no retry mends it.
 
     What a handler wrote itself, the results of its runs and its state, is retried: its code was changed, and can be
     changed again.
