@@ -68,7 +68,7 @@ class UnknownTarget(UsageError):
             shown = ", ".join(known[:20])
             hint = f"What exists: {shown}{' and more' if len(known) > 20 else ''}."
         else:
-            hint = "Nothing is deployed yet: `perdure deployments register URL` adds a deployment."
+            hint = "Nothing that can be called is deployed yet: `perdure deployments register URL` adds a deployment."
         super().__init__(f"no {target} in any deployment. {hint}")
 
 

@@ -142,6 +142,13 @@ class Registry:
             raise UnknownTarget(f"service {name}", [f"service {known}" for known in sorted(self.services)])
         return revision
 
+    def public_service(self, name: str) -> ServiceRevision:
+        """The same for whoever asks from outside: a service that is private is none, nor is it named."""
+        public = {target.partition("/")[0] for target in self.public_targets()}
+        if name not in public:
+            raise UnknownTarget(f"service {name}", [f"service {known}" for known in sorted(public)])
+        return self.services[name]
+
     def revisions(self, name: str) -> list[ServiceRevision]:
         """Every revision of a service that some deployment has, the oldest first."""
         found = (each for deployment in self.deployments.values() for each in deployment.service_revisions())

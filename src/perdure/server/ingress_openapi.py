@@ -28,7 +28,7 @@ class Documents:
         self._of_all: tuple[list[ServiceRevision], bytes] | None = None
 
     def document(self, service: str | None) -> bytes:
-        """Raises `UnknownTarget` where there is no such service."""
+        """Raises `UnknownTarget` where there is no such service, or all of it is private."""
         if service is not None:
             return msgspec.json.encode(service_document(self._registry, service))
         revisions = list(self._registry.services.values())
@@ -38,8 +38,8 @@ class Documents:
 
 
 def service_document(registry: Registry, name: str, server_url: str = "/") -> JsonObject:
-    """The document of one service; raises `UnknownTarget` where there is none."""
-    revision = registry.service(name)
+    """The document of one service; raises `UnknownTarget` where there is none that can be called from outside."""
+    revision = registry.public_service(name)
     info = {"title": name, "version": str(revision.revision)}
     return _document(registry, [revision], info, server_url, {}, {})
 

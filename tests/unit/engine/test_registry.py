@@ -80,7 +80,7 @@ def test_a_call_goes_to_the_deployment_that_was_registered_last(admin: Admin) ->
 def test_a_plan_changes_nothing(admin: Admin) -> None:
     plan(admin.registry, Address(URI), manifest(service("Greeter", "greet")), new_id=DeploymentId("dp_x"), now_ms=1)
     assert not admin.registry.deployments
-    with pytest.raises(UnknownTarget, match="Nothing is deployed yet"):
+    with pytest.raises(UnknownTarget, match="Nothing that can be called is deployed yet"):
         admin.registry.resolve("Greeter", "greet")
 
 

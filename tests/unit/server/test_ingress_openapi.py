@@ -9,6 +9,7 @@ from jsonschema_rs import is_valid, validator_for
 from openapi_spec_validator import validate
 
 from perdure.engine.registry import Registry
+from perdure.errors import UnknownTarget
 from perdure.protocol.discovery import HandlerManifest, Payload, ServiceManifest
 from perdure.server.ingress_openapi import Documents, service_document, services_document
 from perdure.server.openapi_schemas import example_of
@@ -55,6 +56,26 @@ def test_every_way_to_call_is_there_but_for_private_handlers() -> None:
     named = [each["$ref"].rpartition("/")[2] for each in parameters]
     assert named == ["key", "scope", "limitKey", "idempotencyKey", "priority", "delay"]
     assert "requestBody" not in paths["/restate/call/Echo/nothing"]["post"]
+
+
+def test_a_private_service_has_no_document_and_is_not_named() -> None:
+    engine = FakeEngine()
+    private = ServiceManifest(
+        name="Locker", ty="SERVICE", handlers=[HandlerManifest(name="open", ingress_private=True)]
+    )
+    engine.deploy("http://locker:9080", msgspec.structs.replace(MANIFEST, services=[private]))
+    for name in ("Locker", "Locke"):
+        with pytest.raises(UnknownTarget, match=f"no service {name} in any deployment. What exists: service Cart"):
+            service_document(engine.registry, name)
+
+
+def test_where_all_is_private_a_404_does_not_say_that_nothing_is_deployed() -> None:
+    engine = FakeEngine()
+    engine.registry = Registry(engine.registry.defaults)
+    private = ServiceManifest(name="Vault", ty="SERVICE", handlers=[HandlerManifest(name="open", ingress_private=True)])
+    engine.deploy("http://vault:9080", msgspec.structs.replace(MANIFEST, services=[private]))
+    with pytest.raises(UnknownTarget, match=r"Vault in any deployment\. Nothing that can be called is deployed yet"):
+        service_document(engine.registry, "Vault")
 
 
 def test_definitions_of_schemas_become_components_once() -> None:
