@@ -1,9 +1,7 @@
 """Three nodes of the official engine on loopback, as a cluster: each log entry lies on two of them."""
 
 import json
-import random
 import signal
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -12,7 +10,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.conformance.processes import REFERENCE_SERVER, EngineAddress, running
+from tests.conformance.processes import REFERENCE_SERVER, EngineAddress, free_ports, running
 
 NODES = 3
 PARTITIONS = 6
@@ -88,7 +86,7 @@ _LEADING = "restate_num_active_partition_leaders{"
 @contextmanager
 def cluster(folder: Path) -> Iterator[list[Node]]:
     """The nodes, once all of them take calls and some of them lead all partitions."""
-    free = iter(_free_ports(NODES * 3))
+    free = iter(free_ports(NODES * 3))
     ports = [[next(free) for _ in range(3)] for _ in range(NODES)]
     metadata = [f"http://127.0.0.1:{own}" for own, _, _ in ports]
     nodes = [Node(number, folder, each, metadata) for number, each in enumerate(ports, 1)]
@@ -97,17 +95,3 @@ def cluster(folder: Path) -> Iterator[list[Node]]:
             stack.callback(node.kill)
         list(pool.map(Node.start, nodes))
         yield nodes
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports below those that connections are given, so that nobody has one while its node is down."""
-    with ExitStack() as held:
-        ports: list[int] = []
-        while len(ports) < count:
-            listener = held.enter_context(socket.socket())
-            try:
-                listener.bind(("127.0.0.1", random.randrange(12_000, 32_000)))
-            except OSError:
-                continue
-            ports.append(listener.getsockname()[1])
-        return ports

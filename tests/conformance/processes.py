@@ -1,6 +1,7 @@
 """The processes that the conformance tests run: engines and service endpoints, ours and the official ones."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -33,10 +34,18 @@ class EngineAddress(Struct, frozen=True):
     admin_url: str
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Ports below those that connections are given, so that nobody has one while its process is down."""
+    with ExitStack() as held:
+        ports: list[int] = []
+        while len(ports) < count:
+            listener = held.enter_context(socket.socket())
+            try:
+                listener.bind(("127.0.0.1", random.randrange(12_000, 32_000)))
+            except OSError:
+                continue
+            ports.append(listener.getsockname()[1])
+        return ports
 
 
 @contextmanager
@@ -95,7 +104,7 @@ def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path, http_2: 
 @contextmanager
 def reference_engine(folder: Path, *, version: int = 7) -> Iterator[EngineAddress]:
     """The real restate-server; it takes version 6 of the protocol unless asked for 7."""
-    node, ingress, admin = free_port(), free_port(), free_port()
+    node, ingress, admin = free_ports(3)
     config = folder / "restate.toml"
     config.write_text(
         f"""
@@ -126,7 +135,7 @@ bind-port = {admin}
 @contextmanager
 def our_engine(folder: Path, *modules: str) -> Iterator[EngineAddress]:
     """`perdure up`, with the services of `modules` embedded."""
-    ingress, admin = free_port(), free_port()
+    ingress, admin = free_ports(2)
     address = EngineAddress(f"http://127.0.0.1:{ingress}", f"http://127.0.0.1:{admin}")
     command: list[str | Path] = [
         _beside_python("perdure"), "up", *modules, "--ingress-port", str(ingress), "--admin-port", str(admin),
@@ -139,7 +148,7 @@ def our_engine(folder: Path, *modules: str) -> Iterator[EngineAddress]:
 @contextmanager
 def our_endpoint(folder: Path, module: str = SERVICES, env: Mapping[str, str] | None = None) -> Iterator[str]:
     """The services on our SDK under `perdure serve`; gives the endpoint's address."""
-    port = free_port()
+    [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     command: list[str | Path] = [_beside_python("perdure"), "serve", module, "--port", str(port)]
     with running(command, f"{url}/health", folder / "perdure-serve.log", env):
@@ -162,7 +171,7 @@ def official_endpoint(
 @contextmanager
 def official_endpoint_on_granian(folder: Path) -> Iterator[str]:
     """The services on the official Python SDK, served by granian."""
-    port = free_port()
+    [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     command: list[str | Path] = [
         PEERS_PYTHON, "-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", str(port), SERVICES,
@@ -175,7 +184,7 @@ def official_endpoint_on_granian(folder: Path) -> Iterator[str]:
 @contextmanager
 def typescript_endpoint(folder: Path, *, http_11: bool = False, version: int = 7) -> Iterator[str]:
     """The services on the official TypeScript SDK: request and response over HTTP/1.1, else both directions at once."""
-    port = free_port()
+    [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     sources = shutil.copytree(TYPESCRIPT, folder / "typescript")
     (sources / "node_modules").symlink_to(NPM_MODULES)  # modules are looked for beside the files
@@ -195,7 +204,7 @@ def our_asgi_endpoint(folder: Path, module: str = SERVICES, env: Mapping[str, st
 def _hypercorn(
     python: Path, folder: Path, module: str, env: Mapping[str, str], keep_alive_requests_max: int = 1_000_000
 ) -> Iterator[str]:
-    port = free_port()
+    [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     config = folder / "hypercorn.toml"
     config.write_text(f'bind = ["127.0.0.1:{port}"]\nkeep_alive_max_requests = {keep_alive_requests_max}\n')

@@ -16,7 +16,7 @@ from tests.conformance.processes import (
     NODE,
     NPM_MODULES,
     EngineAddress,
-    free_port,
+    free_ports,
     official_endpoint,
     our_asgi_endpoint,
     our_engine,
@@ -37,7 +37,7 @@ SOON_S = 20.0
 @contextmanager
 def served_by_us(folder: Path, keys: list[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """`perdure serve --identity-key ...`, of services whose code names none."""
-    port = free_port()
+    [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     options = [part for key in keys for part in ("--identity-key", key)]
     command: list[str | Path] = [Path(sys.executable).with_name("perdure"), "serve", WITHOUT_KEYS, *options]
@@ -65,7 +65,7 @@ def official_python(folder: Path, keys: list[str]) -> Iterator[str]:
 
 @contextmanager
 def official_typescript(folder: Path, keys: list[str]) -> Iterator[str]:
-    port = free_port()
+    [port] = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     script = folder / TYPESCRIPT.name  # modules are looked for beside the file
     script.write_bytes(TYPESCRIPT.read_bytes())

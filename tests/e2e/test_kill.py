@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from perdure.demo.stage import Actor, Stage, port_or_free
+from perdure.demo.stage import Actor, Stage
 from perdure.llm.chat import ChatRequest, Function, Reply, ToolCall
 from perdure.testing.model import Fault, ScriptedModel
 from perdure.testing.recorded import check_integrity, read_steps
+from tests.conformance.processes import free_ports
 from tests.e2e.callers import Callers
 
 KILLS = int(os.environ.get("PERDURE_TEST_KILLS", "50"))
@@ -42,7 +43,8 @@ class Theatre:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.ports = {name: port_or_free(0) for name in ("ingress", "admin", "router", *SPECIALISTS)}
+        names = ("ingress", "admin", "router", *SPECIALISTS)
+        self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.actors = {name: self._start(name) for name in ("engine", "router", *SPECIALISTS)}
 
     def kill(self, names: list[str]) -> None:

@@ -17,7 +17,7 @@ from perdure.llm.chat import ChatRequest, Function, Message, Reply, ToolCall
 from perdure.testing.model import Fault, ScriptedModel
 from perdure.testing.recorded import check_integrity, read_steps
 from tests.conformance.pins import NPM
-from tests.conformance.processes import NODE, ROOT, EngineAddress, free_port, register, running
+from tests.conformance.processes import NODE, ROOT, EngineAddress, free_ports, register, running
 from tests.e2e.test_examples import curl, documented_call
 
 MODULES = Path(os.environ.get("PERDURE_NPM_POLYGLOT", ROOT / ".cache/npm-polyglot")) / "node_modules"
@@ -67,7 +67,7 @@ class Processes:
     def __init__(self, stage: Stage, stack: ExitStack, model_url: str) -> None:
         self._stage = stage
         self._stack = stack
-        self._ports = {name: free_port() for name in ("ingress", "admin", "typescript", "python")}
+        self._ports = dict(zip(("ingress", "admin", "typescript", "python"), free_ports(4), strict=True))
         self._sources = shutil.copytree(
             EXAMPLE, stage.folder / "polyglot", ignore=shutil.ignore_patterns("node_modules")
         )

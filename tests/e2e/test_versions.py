@@ -9,7 +9,7 @@ from typing import Any
 import pyqwest
 import pytest
 
-from perdure.demo.stage import port_or_free
+from tests.conformance.processes import free_ports
 from tests.e2e.commands import Command, Run, Start
 
 IN_FLIGHT = 1_000
@@ -78,7 +78,8 @@ async def test_invocations_finish_on_the_version_on_which_they_began(tmp_path: P
     for version in (1, 2):
         (tmp_path / f"version_{version}.py").write_text(SERVICE.format(version=version))
         urls.append(start("serve", f"version_{version}:greeter", "--port", "0").ready().banner["endpoint"])
-    ports = ("--ingress-port", str(port_or_free(0)), "--admin-port", str(port_or_free(0)))
+    ingress, admin = free_ports(2)
+    ports = ("--ingress-port", str(ingress), "--admin-port", str(admin))
     engine = start("up", *ports).ready()
 
     first = registered(run, engine, urls[0])

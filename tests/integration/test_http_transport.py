@@ -14,7 +14,7 @@ import pytest
 from perdure.errors import DeploymentRejected, TransportError
 from perdure.protocol.messages import MessageType
 from perdure.transport.http import HttpTransport
-from tests.conformance.processes import PEERS_PYTHON, ROOT, free_port, official_endpoint
+from tests.conformance.processes import PEERS_PYTHON, ROOT, free_ports, official_endpoint
 from tests.integration.attempts import SLEPT, Attempt, open_attempt
 from tests.integration.h2_peer import Stream, h2_peer
 
@@ -31,7 +31,7 @@ COMMANDS = {
 @contextmanager
 def serving(command: str) -> Iterator[str]:
     """Runs a server, yields its address once it listens, and stops it."""
-    port = free_port()
+    [port] = free_ports(1)
     program, *arguments = command.format(port=port).split()
     process = subprocess.Popen(
         [sys.executable, "-m", program, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}
