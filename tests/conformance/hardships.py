@@ -39,12 +39,17 @@ async def waits_for_both(ctx: Any, name: str) -> list[str]:
 
 
 @patient.handler()
-async def naps(ctx: Any, ms: int) -> list[str]:
-    """Sleeps, calls and attaches, each for longer than an attempt may stand still."""
+async def naps(ctx: Any, ms_and_name: list[Any]) -> list[Any]:
+    """Sleeps, calls and attaches, each for longer than an attempt may stand still; says in which attempt each ended."""
+    ms, name = ms_and_name
+    tried[name] += 1
     await ctx.sleep(timedelta(milliseconds=ms))
+    slept_in = await ctx.run_typed("slept in", lambda: tried[name])
     called = await ctx.service_call(nap, arg=ms)
+    called_in = await ctx.run_typed("called in", lambda: tried[name])
     handle = ctx.service_send(nap, arg=ms)
-    return [called, await ctx.attach_invocation(await handle.invocation_id(), type_hint=str)]
+    attached = await ctx.attach_invocation(await handle.invocation_id(), type_hint=str)
+    return [called, attached, slept_in, called_in, tried[name]]
 
 
 # ---- attempts that fail are numbered ----

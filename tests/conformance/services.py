@@ -448,6 +448,14 @@ async def holds(ctx: Any, ms: int) -> str:
 
 
 @ledger.handler()
+async def holds_until_told(ctx: Any, name: str) -> str:
+    """Has its key until its awakeable is completed."""
+    awakeable_id, future = ctx.awakeable(type_hint=str)
+    ctx.object_send(put, key=name, arg=awakeable_id)
+    return f"held until {await future}"
+
+
+@ledger.handler()
 async def adds_and_fails_once(ctx: Any, name: str) -> int:
     """Its first attempt fails after it has set the state."""
     total = (await ctx.get("total", type_hint=int) or 0) + 1

@@ -60,9 +60,11 @@ def test_what_has_not_begun_is_cancelled_too(ingress: Ingress) -> None:
 
 
 def test_what_waits_for_its_key_is_cancelled_too(ingress: Ingress, name: str) -> None:
-    holder = ingress.send(f"Ledger/{name}/holds/send", 300)
+    holder = ingress.send(f"Ledger/{name}/holds_until_told/send", name)
     waiting = ingress.send(f"Ledger/{name}/add/send", 1)
+    awakeable_id = eventually(lambda: letter(ingress, name), "the awakeable's id")
     ingress.cancel(waiting)
     assert ingress.attach(waiting).status_code in NEVER_BEGUN
-    assert ingress.attach(holder).json() == "held 300"
-    assert ingress.call(f"Ledger/{name}/total") is None
+    assert ingress.post(f"restate/awakeables/{awakeable_id}/resolve", "now").status_code == 202
+    assert ingress.attach(holder).json() == "held until now"
+    assert ingress.call(f"Ledger/{name}/add", 2) == 2

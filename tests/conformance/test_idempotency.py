@@ -1,6 +1,11 @@
 """Once for each idempotency key: from outside, from handlers, and while the first still runs."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
 from tests.conformance.conftest import Ingress
+from tests.conformance.waiting import eventually
 
 
 def test_an_idempotency_key_is_done_once(ingress: Ingress, name: str) -> None:
@@ -12,9 +17,18 @@ def test_an_idempotency_key_is_done_once(ingress: Ingress, name: str) -> None:
 
 
 def test_an_idempotency_key_joins_what_still_runs(ingress: Ingress, name: str) -> None:
-    invocation_id = ingress.send("Plain/nap/send", 500, idempotency_key=name)
-    answer = ingress.post("Plain/nap", 500, idempotency_key=name)
-    assert answer.json() == "slept 500"
+    handler = "Plain/waits_for_awakeable"
+    invocation_id = ingress.send(f"{handler}/send", name, idempotency_key=name)
+    awakeable_id = eventually(lambda: ingress.call(f"Mailbox/{name}/peek"), "the awakeable's id")
+    again = ingress.post(f"{handler}/send", name, idempotency_key=name)
+    assert again.json() == {"invocationId": invocation_id, "status": "PreviouslyAccepted"}
+    with ThreadPoolExecutor() as calling:
+        call = calling.submit(ingress.post, handler, name, idempotency_key=name)
+        with pytest.raises(TimeoutError):
+            call.result(timeout=0.3)
+        assert ingress.post(f"restate/awakeables/{awakeable_id}/resolve", "news").status_code == 202
+        answer = call.result()
+    assert answer.json() == "got news"
     assert answer.headers["x-restate-id"] == invocation_id
 
 

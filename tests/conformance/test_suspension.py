@@ -34,8 +34,10 @@ def test_who_waits_for_two_things_has_both(ingress: Ingress, name: str) -> None:
     assert ingress.attach(invocation_id).json() == ["one", "two"]
 
 
-def test_sleeps_calls_and_attached_results_wake_who_is_suspended(ingress: Ingress) -> None:
-    assert ingress.call("Patient/naps", 250) == ["slept 250", "slept 250"]
+def test_sleeps_calls_and_attached_results_wake_who_is_suspended(ingress: Ingress, name: str) -> None:
+    called, attached, slept_in, called_in, attached_in = ingress.call("Patient/naps", [500, name])
+    assert called == attached == "slept 500"
+    assert 1 < slept_in < called_in < attached_in
 
 
 def test_who_is_suspended_is_cancelled(ingress: Ingress, name: str) -> None:

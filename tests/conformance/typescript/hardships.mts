@@ -30,12 +30,16 @@ async function waits_for_both(ctx: Context, name: string): Promise<string[]> {
   return RestatePromise.all(letters.map(({ promise }) => promise));
 }
 
-/** Sleeps, calls and attaches, each for longer than an attempt may stand still. */
-async function naps(ctx: Context, ms: number): Promise<string[]> {
+/** Sleeps, calls and attaches, each for longer than an attempt may stand still; says in which attempt each ended. */
+async function naps(ctx: Context, [ms, name]: [number, string]): Promise<unknown[]> {
+  begin(name);
   await ctx.sleep(ms);
+  const slept_in = await ctx.run("slept in", () => tried.get(name)!);
   const called = await ctx.serviceClient(plain).nap(ms);
+  const called_in = await ctx.run("called in", () => tried.get(name)!);
   const handle = ctx.serviceSendClient(plain).nap(ms);
-  return [called, await ctx.attach<string>(await handle.invocationId)];
+  const attached = await ctx.attach<string>(await handle.invocationId);
+  return [called, attached, slept_in, called_in, tried.get(name)!];
 }
 
 // ---- attempts that fail are numbered ----

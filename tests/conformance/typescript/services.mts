@@ -371,6 +371,13 @@ async function holds(ctx: ObjectContext, ms: number): Promise<string> {
   return `held ${ms}`;
 }
 
+/** Has its key until its awakeable is completed. */
+async function holds_until_told(ctx: ObjectContext, name: string): Promise<string> {
+  const { id, promise } = ctx.awakeable<string>();
+  ctx.objectSendClient(mailbox, name).put(id);
+  return `held until ${await promise}`;
+}
+
 /** Its first attempt fails after it has set the state. */
 async function adds_and_fails_once(ctx: ObjectContext, name: string): Promise<number> {
   const total = ((await ctx.get<number>("total")) ?? 0) + 1;
@@ -454,7 +461,8 @@ export const plain = service({
 export const ledger = object({
   name: "Ledger",
   handlers: {
-    add, total: shared(total), add_slowly, holds, tour, adds_and_fails_once, keeps, size_of_kept: shared(size_of_kept),
+    add, total: shared(total), add_slowly, holds, holds_until_told, tour, adds_and_fails_once,
+    keeps, size_of_kept: shared(size_of_kept),
   },
 });
 
