@@ -8,8 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from perdure.cli import state_tables
-from perdure.cli.state_file import ObjectName, State, encode
+from perdure.cli.moving import state_tables
+from perdure.cli.moving.state_file import ObjectName, State, encode
 from tests.conformance.conftest import Ingress
 from tests.conformance.processes import EngineAddress, our_endpoint, our_engine, reference_engine, register
 from tests.conformance.waiting import eventually

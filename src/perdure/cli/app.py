@@ -7,9 +7,9 @@ import typer
 
 from perdure.cli import deployments, identity, invocations, rules, schedules, services, state
 from perdure.cli.exits import exit_for, tell
-from perdure.cli.export import export
-from perdure.cli.importing import import_
 from perdure.cli.invoke import invoke
+from perdure.cli.moving.exporting import export
+from perdure.cli.moving.importing import import_
 from perdure.cli.serve import serve
 from perdure.cli.sql import sql
 from perdure.cli.up import up

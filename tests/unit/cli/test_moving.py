@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from perdure.cli import export, importing, remote
+from perdure.cli import remote
+from perdure.cli.moving import exporting, importing
+from perdure.cli.moving.state_file import ObjectName, State, encode
 from perdure.cli.remote import AskAgain, Remote, RequestRefused
-from perdure.cli.state_file import ObjectName, State, encode
 
 ANN = ObjectName("Cart", "ann")
 WANTED: State = {"item": b"1"}
@@ -86,7 +87,7 @@ def test_refusals_are_not_asked_again(
 
 
 def test_an_export_touches_no_file_but_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(export, "services_with_state", lambda: [])
+    monkeypatch.setattr(exporting, "services_with_state", lambda: [])
     (tmp_path / "state.part").write_text("somebody's")
-    export.export(str(tmp_path / "state"))
+    exporting.export(str(tmp_path / "state"))
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"state": "", "state.part": "somebody's"}

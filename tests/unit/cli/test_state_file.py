@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.cli.state_file import ObjectName, State, decode, encode
+from perdure.cli.moving.state_file import ObjectName, State, decode, encode
 from perdure.errors import UsageError
 
 texts = st.text(st.characters(codec="utf-8"))

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from perdure.cli import query, remote, state_tables
+from perdure.cli import query, remote
+from perdure.cli.moving import state_tables
 from perdure.cli.remote import AskAgain, RequestRefused
 
 

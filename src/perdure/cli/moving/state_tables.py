@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from perdure.cli import query
+from perdure.cli.moving.state_file import ObjectName, State
 from perdure.cli.query import literal, one_of
 from perdure.cli.remote import RequestRefused, patiently
-from perdure.cli.state_file import ObjectName, State
 from perdure.errors import PerdureError
 
 KEYS_AT_ONCE = 2_000

@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import typer
 
+from perdure.cli.moving.state_file import encode
+from perdure.cli.moving.state_tables import objects_of, services_with_state
 from perdure.cli.options import OnlyServices
 from perdure.cli.query import one_of, rows_of
 from perdure.cli.remote import ADMIN
-from perdure.cli.state_file import encode
-from perdure.cli.state_tables import objects_of, services_with_state
 from perdure.errors import UsageError
 
 

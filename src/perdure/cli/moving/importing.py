@@ -19,10 +19,10 @@ import msgspec
 import typer
 
 from perdure.cli.exits import Exit
+from perdure.cli.moving.state_file import ObjectName, State, decode
+from perdure.cli.moving.state_tables import states_like
 from perdure.cli.options import OnlyServices
 from perdure.cli.remote import ADMIN, AskAgain, RequestRefused, patiently
-from perdure.cli.state_file import ObjectName, State, decode
-from perdure.cli.state_tables import states_like
 from perdure.cli.tables import harmless, shortened
 from perdure.errors import UsageError
 
