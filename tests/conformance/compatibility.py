@@ -1,17 +1,20 @@
-"""The page on compatibility, out of a run of this suite: a plugin of pytest's, which `make compatibility` loads."""
+"""The page on compatibility, out of a run of this suite: a plugin of pytest's, which `make compatibility` loads.
+
+The page is written if the run had all tests, and each came to what it must.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from msgspec import Struct
+from msgspec import convert, to_builtins
 
 from perdure import __version__
-from tests.conformance.arrangements import ARRANGEMENTS, Engine, Pair, Sdk, arrangement_of, parameters_of
-from tests.conformance.lacking import LACKING, Lack, what_lacks
+from tests.conformance.arrangements import ARRANGEMENTS, Engine, Pair, Sdk
+from tests.conformance.collecting import Result, collected, result_of
+from tests.conformance.lacking import LACKING
 from tests.conformance.pins import NPM, PYPI
 
 PAGE = Path(__file__).parents[2] / "docs/compatibility.md"
@@ -42,52 +45,34 @@ WAYS = {
 }
 
 
-class Result(Struct, frozen=True):
-    """What one test came to."""
-
-    module: str
-    pair: Pair
-    outcome: Literal["passed", "failed", "lacking"]
-    lack: Lack | None
-
-
 # ---- the run ----
 
 
 class Recorder:
-    """Takes down what each test comes to; writes the page at the end. Under xdist the tests are other processes'."""
+    """Takes down what tests come to; writes the page at the end. Under xdist the tests are other processes'."""
 
     def __init__(self) -> None:
         self._results: list[Result] = []
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
-        if pair := pair_of(item):
-            item.user_properties.append(("pair", (pair.sdk, pair.engine, pair.way)))
+        if result := result_of(item):
+            item.user_properties.append(("result", to_builtins(result)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        properties = dict(report.user_properties)
-        if "pair" not in properties or (report.when != "call" and report.passed):
+        result = dict(report.user_properties).get("result")
+        if result and report.when == "call" and (report.passed or hasattr(report, "wasxfail")):
+            self._results.append(convert(result, Result))
+
+    @pytest.hookimpl(tryfirst=True)  # so that the summary comes after
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if hasattr(session.config, "workerinput"):
             return
-        pair = Pair(*properties["pair"])
-        file, _, test = report.nodeid.partition("::")
-        lack = what_lacks(pair.name, test.partition("[")[0]) if hasattr(report, "wasxfail") else None
-        outcome = "passed" if report.passed else "lacking" if lack else "failed"
-        self._results.append(Result(Path(file).stem, pair, outcome, lack))
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not hasattr(session.config, "workerinput"):
+        if whole := exitstatus == pytest.ExitCode.OK and Counter(self._results) == Counter(collected()):
             PAGE.write_text(page(self._results))
-
-
-def pair_of(test: pytest.Item) -> Pair | None:
-    """Whose SDK a test is about, on whose engine; None if it is about something else."""
-    if arrangement := arrangement_of(test):
-        return arrangement
-    parameters = parameters_of(test)
-    if "endpoint" not in parameters:
-        return None
-    engine, _ = parameters.get("engine", ("our-engine", None))
-    return Pair(parameters["endpoint"].partition("-")[0], engine, "")
+        else:
+            session.exitstatus = exitstatus or pytest.ExitCode.TESTS_FAILED
+        said = f"{PAGE.name}: {'written' if whole else 'left as it was, for this was no whole run that passed'}"
+        session.config.get_terminal_writer().line(f"\n{said}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -135,7 +120,7 @@ def versions() -> str:
 
 def features(results: Sequence[Result]) -> str:
     """A line for each module of tests, a column for each SDK on each engine."""
-    columns = list(dict.fromkeys((result.pair.sdk, result.pair.engine) for result in results))
+    columns = list(dict.fromkeys((arrangement.sdk, arrangement.engine) for arrangement in ARRANGEMENTS.values()))
     outcomes = defaultdict[tuple[str, Sdk, Engine], list[Result]](list)
     for result in results:
         outcomes[result.module, result.pair.sdk, result.pair.engine].append(result)
@@ -157,8 +142,6 @@ def feature(module: str) -> str:
 def verdict(results: Sequence[Result]) -> str:
     if not results:
         return "not asked"
-    if failed := sum(result.outcome == "failed" for result in results):
-        return f"**fail**, {failed} of {len(results)}"
     lacks = sorted({LACKING.index(result.lack) + 1 for result in results if result.lack})
     return " ".join(["pass", *(f"[{number}](#what-is-lacking)" for number in lacks)])
 
@@ -182,10 +165,8 @@ def place(pair: Pair) -> list[str]:
 
 
 def count(results: Sequence[Result]) -> str:
-    outcomes = Counter(result.outcome for result in results)
-    return ", ".join(
-        f"{outcomes[outcome]} {outcome}" for outcome in ("passed", "failed", "lacking") if outcomes[outcome]
-    )
+    outcomes = Counter("lacking" if result.lack else "passed" for result in results)
+    return ", ".join(f"{number} {outcome}" for outcome, number in sorted(outcomes.items(), reverse=True))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,7 +1,7 @@
 """The suite's client, for each arrangement in turn."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,8 +9,8 @@ import httpx
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.conformance.arrangements import ARRANGEMENTS, arrangement_of
-from tests.conformance.lacking import what_lacks
+from tests.conformance.arrangements import ARRANGEMENTS
+from tests.conformance.lacking import Lacking, lack_of
 from tests.conformance.processes import EngineAddress
 
 
@@ -82,10 +82,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByArrangemen
     return ByArrangement(config, log)
 
 
-def pytest_itemcollected(item: pytest.Function) -> None:
-    arrangement = arrangement_of(item)
-    if arrangement and (lack := what_lacks(arrangement.name, item.originalname)):
-        item.add_marker(pytest.mark.xfail(reason=lack.reason, strict=True))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if lack := lack_of(item):
+        item.add_marker(pytest.mark.xfail(reason=lack.reason, raises=Lacking, strict=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except AssertionError as failure:
+        lack = lack_of(pyfuncitem)
+        if lack and lack.explains(failure):
+            raise Lacking(lack.reason) from failure
+        raise
 
 
 @pytest.fixture(scope="session", params=ARRANGEMENTS)
