@@ -90,16 +90,21 @@ def _all_timers(ledger: Ledger) -> set[Timer]:
 
 
 def _ready(ledger: Ledger) -> Differences:
-    """What recovery would start again has, or waits for, its slots, or for its next attempt."""
-    backing_off = {-timer[2] for timer in ledger.timers._retries}
+    """What recovery would start again runs by its slots, waits for them, or is tried again in time."""
+    slots, retries = ledger.flow, set(ledger.timers._retries)
     for number, place in ledger.reader.ready():
         invocation = ledger.find_number(number)
         if ledger.is_uncommitted(number) or invocation is None:
             continue
-        started = number in ledger.flow._held
-        waits = ledger.flow.position(number, invocation.standing, ledger.now_ms) is not None
-        due = invocation.status is Status.BACKING_OFF and (invocation.failures in backing_off or started)
-        yield f"{invocation.id}, {invocation.status}, goes on", started or waits or due or invocation.attempt > 0, True
+        match invocation.status:
+            case Status.RUNNING:
+                goes_on = invocation.attempt > 0 and number in slots._held
+            case Status.BACKING_OFF:
+                goes_on = (invocation.retry_at_ms, number, -invocation.attempt) in retries
+            case _:
+                waits = slots.position(number, invocation.standing, ledger.now_ms) is not None
+                goes_on = waits or number in slots._held
+        yield f"whether {invocation.id}, {invocation.status}, goes on", goes_on, True
         yield f"the place of {invocation.id}", invocation.standing[:2], place[:2]  # that it has begun is written late
 
 

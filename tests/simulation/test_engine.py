@@ -351,3 +351,31 @@ def test_changed_code_pauses_what_is_in_flight_and_says_where(tmp_path: Path) ->
         await house.close()
 
     in_virtual_time(test)
+
+
+def test_what_is_restarted_from_an_entry_goes_on_with_the_random_numbers_that_are_in_it(tmp_path: Path) -> None:
+    service = perdure.Service("Dice")
+
+    @service.handler()
+    async def ring(ctx: perdure.Context, key: str) -> None: ...
+
+    @service.handler()
+    async def roll(ctx: perdure.Context, times: int) -> list[str]:
+        keys = [str(ctx.uuid()) for _ in range(times)]
+        for key in keys:
+            ctx.service_send(ring, key)
+        return keys
+
+    async def test() -> None:
+        house = House(tmp_path)
+        engine = await house.open(service)
+        first = await engine.call(Target("Dice", "roll"), b"2")
+        again = await engine.invocations.restart_as_new(first.invocation_id, from_entry=1)
+        assert (await engine.attach(again)).value == first.value
+        third = await engine.invocations.restart_as_new(again, from_entry=1)
+        assert (await engine.attach(third)).value == first.value
+        afresh = await engine.invocations.restart_as_new(third)
+        assert (await engine.attach(afresh)).value != first.value
+        await house.close()
+
+    in_virtual_time(test)

@@ -7,8 +7,10 @@ a service that falls silent; slow commits and slow messages.
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Coroutine
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -61,6 +63,7 @@ class World:
         self._there = asyncio.Event()
         self.engines = 0
         self.violation: AssertionError | None = None
+        self._violated = asyncio.Event()
 
     def run(self) -> None:
         """Runs the seed to its end.
@@ -72,6 +75,7 @@ class World:
         try:
             loop.run_until_complete(asyncio.wait_for(self._live(), VIRTUAL_DEADLINE_S))
         except TimeoutError:
+            assert self.violation is None, self.violation
             open_ones = self.query("select id, status, last_failure from invocation where status != 'completed'")
             raise AssertionError(f"some invocations never end: {open_ones}") from None
         finally:
@@ -81,7 +85,7 @@ class World:
 
     async def _live(self) -> None:
         loop = asyncio.get_running_loop()
-        tasks = {loop.create_task(each) for each in (self._keep_an_engine(), self.outsiders.live(), self._use_it())}
+        tasks = {loop.create_task(each) for each in self._lives()}
         done, unfinished = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in unfinished:
             task.cancel()
@@ -89,6 +93,14 @@ class World:
         for task in done:
             if not task.cancelled():
                 task.result()
+
+    def _lives(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._keep_an_engine(), self.outsiders.live(), self._use_it(), self._watch()]
+
+    async def _watch(self) -> None:
+        """Ends the world at the first violation of an invariant."""
+        await self._violated.wait()
+        assert self.violation is None, self.violation
 
     async def _use_it(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -165,6 +177,7 @@ class World:
                 check(self.engine._ledger, self._disk)
             except AssertionError as error:
                 self.violation = error
+                self._violated.set()
 
     async def _ask(self, n: int, program: list[Step]) -> Outcome:
         """Calls with an idempotency key, and again for as long as engines go away."""
@@ -179,7 +192,7 @@ class World:
     async def _all_ended(self) -> None:
         """Sends and their sends end too, some time after who sent them."""
         while not await self.operator.help():  # noqa: ASYNC110 - virtual time costs nothing
-            await asyncio.sleep(600)
+            await asyncio.sleep(3_600)
 
     # ---- what is on disk ----
 

@@ -68,6 +68,7 @@ def admit(
     if restarts is not None:
         invocation.restarted_from = restarts.id
         invocation.protocol_version = restarts.protocol_version
+        invocation.seeded_by = restarts.seeded_by
         if restarts.pinned:
             ledger.pin_to(invocation, resolved)
         for envelope in restarts.journal:

@@ -176,6 +176,7 @@ def _invocation_row(invocation: Invocation) -> Row:
         invocation.journal_retention_ms,
         invocation.expires_at_ms,
         invocation.paused_by,
+        invocation.seeded_by,
     )
 
 

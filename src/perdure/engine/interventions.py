@@ -108,7 +108,13 @@ def on_restart(ledger: Ledger, event: RestartRequested) -> Accepted:
         command.value.content,
         headers=[(header.key, header.value) for header in command.headers],
         limit_key=ended.limit_key,
-        restarts=Restarted(ended.id, bool(kept) or event.deployment != "latest", version, kept),
+        restarts=Restarted(
+            ended.id,
+            bool(kept) or event.deployment != "latest",
+            version,
+            kept,
+            (ended.seeded_by or ended.id) if kept else None,
+        ),
     )
     return Accepted(restarted.id, True)
 

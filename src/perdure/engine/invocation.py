@@ -132,6 +132,7 @@ class Invocation:
     journal_retention_ms: int = 0
     expires_at_ms: int | None = None
     paused_by: PausedBy | None = None
+    seeded_by: InvocationId | None = None
 
     journal_length: int = 0
     attempt: int = 0

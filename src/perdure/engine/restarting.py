@@ -15,12 +15,14 @@ class Restarted(Struct, frozen=True):
     """Which one, and entries of its journal with the version of the protocol that they are in, 0 where there are none.
 
     `pinned`: the new one runs where it was resolved; else where it is resolved when it begins.
+    `seeded_by`: whose random numbers are in the entries.
     """
 
     id: InvocationId
     pinned: bool = False
     protocol_version: int = 0
     journal: tuple[Envelope, ...] = ()
+    seeded_by: InvocationId | None = None
 
 
 def kept_entries(journal: Sequence[Envelope], last: int) -> tuple[Envelope, ...]:

@@ -77,7 +77,7 @@ class DurableFuture(Durable[T]):
         self._decode = decode
         self._settled = False
         self._failure: pb.Failure | None = None
-        self._error: Exception | None = None
+        self._error: TerminalError | None = None
         """Why the value could not be read."""
 
     def is_completed(self) -> bool:
@@ -119,7 +119,7 @@ class DurableFuture(Durable[T]):
             return
         try:
             self._value = self._decode(notification)
-        except Exception as error:  # noqa: BLE001  raised wherever it is awaited, and however often
+        except TerminalError as error:  # raised wherever it is awaited, and however often; all else ends the attempt
             self._error = error
 
 

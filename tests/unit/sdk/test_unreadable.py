@@ -196,6 +196,30 @@ def test_whatever_says_that_bytes_are_no_value_is_terminal(serde: Serde[Any], bo
     assert caught.value.status_code == 400
 
 
+async def test_a_combination_does_not_wait_for_others_instead() -> None:
+    serde = Distant(ConnectionError("no route to the keys"))
+
+    async def run(ctx: Context) -> str:
+        _, never = ctx.awakeable()
+        return await first_succeeded(ctx.attach_invocation("inv_1x", serde), never)
+
+    engine = JournalEngine(handler(run), answer=answer_with_ints)
+    assert (await engine.run(retries_max=1)).value.content == b'"read"'
+    assert engine.attempts == 2
+
+
+@pytest.mark.parametrize("combine", [all_succeeded, all_settled])
+async def test_a_combination_of_all_is_retried_too(combine: Callable[..., DurableFuture[Any]]) -> None:
+    serde = Distant(RetryableError("the keys are locked"))
+
+    async def run(ctx: Context) -> int:
+        return len(await combine(ctx.attach_invocation("inv_1x", serde), ctx.generic_call("Other", "said")))
+
+    engine = JournalEngine(handler(run), answer=answer_with_ints)
+    assert (await engine.run(retries_max=1)).value.content == b"2"
+    assert engine.attempts == 2
+
+
 async def test_what_a_handler_wrote_itself_is_retried() -> None:
     serde = Distant(ValueError("written by an older version of this code"))
 

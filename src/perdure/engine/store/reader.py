@@ -244,6 +244,7 @@ def _invocation(row: tuple[Any, ...]) -> Invocation:
         journal_retention,
         expires_at,
         paused_by,
+        seeded_by,
         journal_length,
     ) = row
     return Invocation(
@@ -278,6 +279,7 @@ def _invocation(row: tuple[Any, ...]) -> Invocation:
         journal_retention_ms=journal_retention,
         expires_at_ms=expires_at,
         paused_by=paused_by,
+        seeded_by=seeded_by,
         journal_length=journal_length,
         stored_at_ms=modified_at,
     )

@@ -36,7 +36,8 @@ create table invocation (
     retention         integer not null default 0,  -- how long it is kept when it has ended
     journal_retention integer not null default 0,
     expires_at        integer,  -- when it has ended: the next time at which something of it is to be purged
-    paused_by         text      -- operator or failure, while it is paused
+    paused_by         text,     -- operator or failure, while it is paused
+    seeded_by         text      -- the invocation from which its random numbers are, where not from its own id
 ) strict;
 
 -- What recovery asks for, who holds a key or waits for it, what was called by whom and runs where: small, since completed

@@ -57,6 +57,7 @@ INVOCATION_COLUMNS = (
     "journal_retention",
     "expires_at",
     "paused_by",
+    "seeded_by",
 )
 # What never changes after the row was made is left alone, and with it the indexes over it.
 _CHANGING = (
