@@ -105,9 +105,11 @@ def retry_after_ms(value: str | None) -> int | None:
         return bounded_ms(int(digits) * 1000) if len(digits) < 20 else DELAY_MS_MAX
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return bounded_ms(int((when.astimezone(UTC) - datetime.now(UTC)).total_seconds() * 1000))
+    if when.tzinfo is None:  # what "-0000" is read as
+        when = when.replace(tzinfo=UTC)
+    return bounded_ms(int((when - datetime.now(UTC)).total_seconds() * 1000))
 
 
 async def _beginning(response: pyqwest.Response) -> bytes:

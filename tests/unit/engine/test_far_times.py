@@ -9,6 +9,7 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.discovery import HandlerManifest, ServiceManifest
 from perdure.protocol.ids import DeploymentId
 from perdure.times import DELAY_MS_MAX
+from perdure.transport.http_errors import retry_after_ms
 from tests.unit.engine.table import START_MS, Table
 from tests.unit.engine.test_interventions import end
 
@@ -42,6 +43,24 @@ def test_a_retry(table: Table) -> None:
     invocation = table.begin("Greeter/greet")
     table.say(invocation, pb.ErrorMessage(code=500, message="busy", next_retry_delay=2**64 - 1))
     assert invocation.retry_at_ms == LAST_MS
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Fri, 31 Dec 9999 23:59:59 -2359", DELAY_MS_MAX),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", DELAY_MS_MAX),
+        ("Fri, 31 Dec 9999 23:59:59 -0000", DELAY_MS_MAX),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0),
+        ("Mon, 01 Jan 0001 00:00:00 -0000", 0),
+        ("Fri, 31 Dec 99999999999999999999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 10000 23:59:59 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -99999999999999999999", None),
+        ("9" * 5000, DELAY_MS_MAX),
+    ],
+)
+def test_what_a_service_asks_to_wait(header: str, expected: int | None) -> None:
+    assert retry_after_ms(header) == expected
 
 
 def test_what_an_engine_is_told_for_all_handlers() -> None:
