@@ -22,16 +22,25 @@ def read_key(path: Path) -> SigningKey:
 
 
 def write_new_key(path: Path) -> SigningKey:
-    """A new key, in a file that only its owner may read. Raises `UsageError` where there is a file already."""
+    """A new key, in a file that only its owner may read: whole and on disk, or not there.
+
+    Raises `UsageError` where there is a file already, or none can be written.
+    """
     key = SigningKey.new()
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(file, "wb") as out:
+                out.write(key.to_pem())
+                out.flush()
+                os.fsync(file)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     except FileExistsError as error:
         raise UsageError(
             f"{path} exists, and is not overwritten, as services may trust the key in it: choose another name"
         ) from error
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {(error.strerror or str(error)).lower()}") from error
-    with os.fdopen(file, "wb") as out:
-        out.write(key.to_pem())
     return key

@@ -1,6 +1,8 @@
 """Key files: only their owner reads them, and none is ever overwritten."""
 
+import errno
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -32,6 +34,29 @@ def test_what_is_there_is_not_overwritten_not_even_through_a_link(tmp_path: Path
         with pytest.raises(UsageError, match="exists, and is not overwritten"):
             write_new_key(each)
     assert path.read_bytes() == kept
+
+
+def test_a_key_that_does_not_fit_on_the_disk_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, hard))
+    try:
+        with pytest.raises(UsageError, match=r"key\.pem cannot be written: file too large"):
+            write_new_key(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not path.exists()
+    assert write_new_key(path).identity_key == read_key(path).identity_key
+
+
+def test_a_key_that_the_disk_did_not_take_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(file: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(UsageError, match=r"key\.pem cannot be written: input/output error"):
+        write_new_key(tmp_path / "key.pem")
+    assert not (tmp_path / "key.pem").exists()
 
 
 def test_a_file_that_cannot_be_had_is_named(tmp_path: Path) -> None:
