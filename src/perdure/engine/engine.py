@@ -74,7 +74,7 @@ class Engine:
         self._signer = _signer(self.config.request_identity_key)
         self._clock = clock
         self._new_committer = committer
-        self._connect = connect or partial(over_http, signer=self._signer)
+        self._connect = connect or partial(over_http, signer=self._signer, clock=self._clock)
         self._started = False
         self._stopping = False
 

@@ -7,7 +7,7 @@ says GOAWAY.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import quote
 
@@ -48,6 +48,7 @@ class HttpTransport:
     `head_timeout_s`: SDKs send the head of a response before they read the request; one that takes longer hangs.
     Whatever hangs later is for the engine's timeouts.
     `signer`: signs each request, for endpoints that take only what an engine has signed that they know.
+    `clock`: the time of signatures, in seconds since the epoch.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class HttpTransport:
         connect_timeout_s: float = 5.0,
         head_timeout_s: float = 60.0,
         signer: Signer | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._uri = uri.rstrip("/")
         self._use_http_11 = use_http_11
@@ -66,6 +68,7 @@ class HttpTransport:
         self._connect_timeout_s = connect_timeout_s
         self._head_timeout_s = head_timeout_s
         self._signer = signer
+        self._clock = clock
         self._identity_key = None if signer is None else signer.identity_key
         self._client = self._new_client(use_http_11)
         self._client_attempts = 0
@@ -116,7 +119,7 @@ class HttpTransport:
 
     def _signature(self, path: str, key: str | None = None) -> list[tuple[str, str]]:
         """What says that a request is this engine's; `path` is without what the address has in front of it."""
-        return [] if self._signer is None else self._signer.headers(path, int(time.time()), key)
+        return [] if self._signer is None else self._signer.headers(path, int(self._clock()), key)
 
     def _leave_connections(self, client: pyqwest.HTTPTransport) -> None:
         """Make new attempts on connections of their own; what is open on this client's goes on there."""

@@ -31,13 +31,14 @@ Connect: TypeAlias = Callable[[Address], Transport]
 _SHOWN = 3  # invocations that a refusal names
 
 
-def over_http(address: Address, signer: Signer | None = None) -> Transport:
-    """The way over HTTP; `signer` signs what is asked there."""
+def over_http(address: Address, signer: Signer | None, clock: Callable[[], int]) -> Transport:
+    """The way over HTTP; `signer` signs what is asked there, with the time in milliseconds that `clock` gives."""
     return HttpTransport(
         address.uri,
         use_http_11=address.use_http_11,
         additional_headers=dict(address.additional_headers),
         signer=signer,
+        clock=lambda: clock() / 1000,
     )
 
 
