@@ -21,4 +21,4 @@ async def add(ctx: Any, amount: int) -> str:
 
 
 services = [greeter, counter]
-app = sdk.app(services, identity_keys=os.environ.get("IDENTITY_KEYS", "").split())
+app = sdk.app(services, identity_keys=os.environ.get("IDENTITY_KEYS", "").split() or None)

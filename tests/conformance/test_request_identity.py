@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -152,6 +153,18 @@ def test_the_engines_requests_are_taken(engine: EngineAddress, endpoint: str) ->
     assert answer.status_code == 201, answer.text
     assert call(engine, "Greeter/greet", "Ada") == "hello Ada"
     assert call(engine, "Counter/a%20key%2F%C3%BC/add", 7) == "a key/ü: 7"
+
+
+STRANGE_KEYS = ["100%41", "a%2Fb", "a+b & c=d?e#f", "\u65e5\u672c", "\U0001f600", "\"'\\{}", "-._~!*()", "e\u0301", " "]
+
+
+def test_requests_are_for_the_key_that_they_are_signed_for_however_it_is_written(
+    engine: EngineAddress, endpoint: str
+) -> None:
+    answer = registration(engine, endpoint)
+    assert answer.status_code in (200, 201), answer.text
+    for key in STRANGE_KEYS:
+        assert call(engine, f"Counter/{quote(key, safe='')}/add", 1) == f"{key}: 1"
 
 
 def test_under_a_prefix_and_over_http_1_too(key: SigningKey, engine: EngineAddress, tmp_path: Path) -> None:

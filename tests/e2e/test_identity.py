@@ -63,6 +63,36 @@ def test_an_engine_without_the_key_is_told_what_to_do(up: Callable[..., Command]
     assert "start this engine with `--request-identity-key`" in refused.stderr
 
 
+OPEN = "can run these handlers, past any engine: `--identity-key`"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_services_that_others_reach_say_that_they_are_open(start: Start, run: Run, host: str) -> None:
+    key = run("identity", "new", "key.pem").stdout.strip()
+    serve = ("serve", "app:greeter", "--port", "0", "--host", host)
+    opened, closed = start(*serve).ready(), start(*serve, "--identity-key", key).ready()
+    for command in (opened, closed):
+        assert command.stop() == 0
+    assert opened.logged(OPEN)
+    assert opened.logged("WARNING")
+    assert not closed.logged(OPEN)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_services_that_only_this_machine_reaches_do_not(start: Start, host: str) -> None:
+    command = start("serve", "app:greeter", "--port", "0", "--host", host).ready()
+    assert command.stop() == 0
+    assert not command.logged(OPEN)
+
+
+def test_an_empty_variable_does_not_open_the_door(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERDURE_IDENTITY_KEYS", "")
+    done = run("serve", "app:greeter", "--port", "0")
+    assert done.returncode != 0
+    assert "PERDURE_IDENTITY_KEYS is set, and names no key: unset it to serve everybody" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -1,6 +1,7 @@
 """`perdure serve`: services as a deployment, for an engine elsewhere to drive over HTTP/2."""
 
 import asyncio
+import logging
 from typing import Annotated
 
 import typer
@@ -8,6 +9,8 @@ import typer
 from perdure.cli.banner import show_banner
 from perdure.cli.lifetime import GRACE_S, Lifetime, run_until_stopped, spare_the_collector
 from perdure.cli.logs import log_to_stderr
+
+logger = logging.getLogger(__name__)
 
 
 def serve(
@@ -22,13 +25,20 @@ def serve(
     """Serve services over HTTP/2, for an engine to call: `perdure deployments register` tells it."""
     from perdure.cli.http2_server import Http2Server
     from perdure.cli.imports import load_endpoint
-    from perdure.server.sockets import bind, url_of
+    from perdure.server.sockets import bind, is_loopback, url_of
     from perdure.watchdog import LoopWatchdog
 
     log_to_stderr()
     endpoint = load_endpoint(services).identity_key(*identity_key or [])
     listener = bind(host, port)
     url = url_of(listener)
+    if not endpoint.identity_keys and not is_loopback(listener):
+        logger.warning(
+            "whoever reaches %s:%d can run these handlers, past any engine: `--identity-key` has them take only what "
+            "your engine has signed",
+            host,
+            listener.getsockname()[1],
+        )
 
     async def serve(lifetime: Lifetime) -> None:
         server = Http2Server(endpoint, listener)

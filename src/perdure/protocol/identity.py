@@ -4,8 +4,9 @@
     x-restate-jwt-v1: <JWT>    {"typ":"JWT","alg":"EdDSA","kid":"publickeyv1_..."}
                                {"aud":"/invoke/Cart/add","exp":...,"iat":...,"nbf":...,"sub":"the key, if it has one"}
 
-The token is for one path (without what a deployment's address has in front of it), for a minute before and after it
-was made; it says nothing of the body. A key is written `publickeyv1_` and the base58 of its 32 bytes.
+The token is for one path (without what a deployment's address has in front of it) and one object's key, for a minute
+before and after it was made; of the body it says nothing. An engine's key is written `publickeyv1_` and the base58 of
+its 32 bytes.
 
 One form and one algorithm: that is less code than a JWT library needs to be told to take no other, and it is given the
 time. Pure. Source of facts: service protocol, section "Request identity".
@@ -38,6 +39,11 @@ _VALIDITY_S = 60
 _PREFIX = "publickeyv1_"
 _KEY_BYTES = 32
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+# Points of small order, for which whoever knows nothing can make signatures that fit: their second coordinate, with or
+# without the sign of the first; 0 and 1 can be written as the prime and the number after it, too.
+_PRIME = 2**255 - 19
+_OF_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER = frozenset({0, 1, _PRIME - 1, _PRIME, _PRIME + 1, _OF_ORDER_8, _PRIME - _OF_ORDER_8})
 _TOKENS_MAX = 1024
 _SHOWN = 80  # characters of what a stranger sent
 
@@ -58,6 +64,7 @@ class _Claims(Struct):
     exp: float
     iat: float
     nbf: float
+    sub: str | None = None
 
 
 _HEADS = msgspec.json.Decoder(_Head)
@@ -142,8 +149,12 @@ class Verifier:
         # An engine makes the same token for all requests of a second to one path: what costs 0.1 ms is done for one.
         self._verified: dict[str, _Claims] = {}
 
-    def check(self, headers: Mapping[str, str], path: str, now_s: int) -> None:
-        """Raises `Unauthenticated`, with the reason, unless the request comes from an engine that is known."""
+    def check(self, headers: Mapping[str, str], path: str, now_s: int, key: str | None = None) -> str | None:
+        """The object's key for which the request was signed, if the token names one.
+
+        `key` is the one that the request itself names, if it does. Raises `Unauthenticated`, with the reason, unless
+        the request comes from an engine that is known, and was signed for this path and key.
+        """
         scheme, token = headers.get(SCHEME_HEADER), headers.get(TOKEN_HEADER)
         if scheme is None or scheme == "unsigned":
             raise Unauthenticated(
@@ -168,6 +179,11 @@ class Verifier:
                 f"the signature begins to be valid in {claims.nbf - now_s:.0f} s: the clock of the engine is ahead of "
                 "this one"
             )
+        if key is not None and claims.sub is not None and claims.sub != key:
+            raise Unauthenticated(
+                f"the request is for the key {_shown(key)}, and was signed for the key {_shown(claims.sub)}"
+            )
+        return claims.sub
 
     def _verify(self, token: str) -> _Claims:
         """What a token claims, once it is sure who made it; before, nothing of it counts but its form."""
@@ -206,6 +222,11 @@ def _public_key(text: str) -> Ed25519PublicKey:
         raise UsageError(
             f"{_shown(text)} is no identity key: that is {_PREFIX} and 43 or 44 letters and digits, as "
             "`perdure identity show` and the engine's start print it"
+        )
+    if int.from_bytes(raw, "little") % 2**255 in _SMALL_ORDER:
+        raise UsageError(
+            f"{_shown(text)} is no identity key, but a number for which anybody can sign: a placeholder? "
+            "`perdure identity show` prints the engine's"
         )
     return Ed25519PublicKey.from_public_bytes(raw)
 

@@ -67,7 +67,7 @@ class Attempt:
         self._handler = handler
         self._sender = sender
         self._attempt_headers = attempt_headers
-        self._machine = Machine(request.version, sender.send)
+        self._machine = Machine(request.version, sender.send, request.key)
         self._progress = Progress(self._machine, self._loop, self._ended, clock)
         self._context: Context | None = None
         self._task: asyncio.Task[None] | None = None

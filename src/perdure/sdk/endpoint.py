@@ -48,7 +48,8 @@ class Endpoint:
 
     `protocol` forces how engines connect, `"bidi"` or `"request_response"`; by default, the HTTP version decides.
     `identity_keys` are the public keys of the engines that may ask over HTTP, others get 401; by default, those in the
-        variable PERDURE_IDENTITY_KEYS, with spaces or commas between them. Without any, whoever asks is answered.
+        variable PERDURE_IDENTITY_KEYS, with spaces or commas between them. Where neither is there, whoever asks is
+        answered; a list or a variable without a key in it is refused.
     `clock` is the time that handlers live in, in seconds since the epoch: timers and delays are counted from it.
 
     Raises:
@@ -74,13 +75,15 @@ class Endpoint:
         self._watching = False
         self.identity_keys: list[str] = []
         """Public keys of the engines that may ask; empty where everybody may."""
-        self._verify: Callable[[Headers, str, int], None] | None = None
+        self._verify: Callable[[Headers, str, int, str | None], str | None] | None = None
         if isinstance(identity_keys, str):
             raise UsageError("identity_keys is a string: pass a list of keys")
         if identity_keys is None:
             self._take_identity_keys_of_environment()
         else:
             self.identity_key(*identity_keys)
+            if not self.identity_keys:
+                raise UsageError("identity_keys names no key: leave it out, or pass None, to serve everybody")
         self.bind(*services)
 
     def bind(self, *services: ServiceDefinition) -> "Endpoint":
@@ -170,14 +173,20 @@ class Endpoint:
                 await _explain(send, 404, "there is nothing here; an endpoint has /discover, /health and /invoke")
 
     def _take_identity_keys_of_environment(self) -> None:
+        keys = os.environ.get(_IDENTITY_KEYS)
+        if keys is None:
+            return
         try:
-            self.identity_key(*os.environ.get(_IDENTITY_KEYS, "").replace(",", " ").split())
+            self.identity_key(*keys.replace(",", " ").split())
         except UsageError as error:
             raise UsageError(f"{_IDENTITY_KEYS}: {error}") from error
+        if not self.identity_keys:
+            raise UsageError(f"{_IDENTITY_KEYS} is set, and names no key: unset it to serve everybody")
 
-    def _authenticate(self, headers: Headers, path: str) -> None:
-        if self._verify is not None:
-            self._verify(headers, path, int(self._clock()))
+    def _authenticate(self, headers: Headers, path: str, key: str | None = None) -> str | None:
+        """The object's key that the request is for: it is `key`, or where the request names none, the signed one."""
+        signed_key = None if self._verify is None else self._verify(headers, path, int(self._clock()), key)
+        return signed_key if key is None else key
 
     async def _discover(self, http_version: str, headers: Headers, send: Send) -> None:
         try:
@@ -201,10 +210,11 @@ class Endpoint:
 
     async def _invoke(self, service: str, handler: str, headers: Headers, receive: Receive, send: Send) -> None:
         content_type = headers.get("content-type", "")
-        key = headers.get("x-restate-service-key")
+        quoted_key = headers.get("x-restate-service-key")
         exchange = Exchange(receive, send)
         try:
-            self._authenticate(headers, f"/invoke/{service}/{handler}")
+            key = None if quoted_key is None else unquote(quoted_key)
+            key = self._authenticate(headers, f"/invoke/{service}/{handler}", key)
             if self._stopping:
                 raise EngineStopping("the endpoint is shutting down")
             request = InvokeRequest(
@@ -212,7 +222,7 @@ class Endpoint:
                 handler=handler,
                 version=versions.parse_content_type(content_type),
                 invocation_id=headers.get("x-restate-invocation-id", ""),
-                key=None if key is None else unquote(key),
+                key=key,
             )
             attempt = self.open_attempt(request, exchange, headers)
         except PerdureError as error:

@@ -62,6 +62,7 @@ class Machine:
         "_proposed",
         "_seen",
         "emit",
+        "expected_key",
         "input",
         "input_closed",
         "journal",
@@ -74,9 +75,11 @@ class Machine:
         "version",
     )
 
-    def __init__(self, version: int, emit: Callable[[Envelope], None]) -> None:
+    def __init__(self, version: int, emit: Callable[[Envelope], None], expected_key: str | None = None) -> None:
         self.version = version
         self.emit = emit
+        self.expected_key = expected_key
+        """The object's key that the request names, and is signed for; None where it names none."""
         self.phase = Phase.STARTING
         self.input_closed = False
         self.start = _NO_START
@@ -140,6 +143,10 @@ class Machine:
             raise RemoteProtocolError(f"{_name(type)} came where Start must be")
         if message.known_entries == 0:
             raise RemoteProtocolError("Start announces no entries; the Input must be one")
+        if self.expected_key is not None and message.key != self.expected_key:
+            raise RemoteProtocolError(
+                f"the request is for the key {self.expected_key!r}, and Start for {message.key!r}"
+            )
         self.start = message
         self._expected = message.known_entries
         self.state.load(message.state_map, message.partial_state)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from ipaddress import ip_address
 
 from perdure.errors import PortUnavailable
 
@@ -28,6 +29,11 @@ def bind(host: str, port: int) -> socket.socket:
         raise PortUnavailable(host, port, error) from error
     bound.setblocking(False)
     return bound
+
+
+def is_loopback(bound: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    return ip_address(bound.getsockname()[0]).is_loopback
 
 
 def url_of(bound: socket.socket) -> str:

@@ -1,6 +1,8 @@
 """An endpoint with identity keys: strangers get 401 and the reason, whatever they send; health is for everybody."""
 
+import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 
 import perdure
 from perdure.errors import UsageError
+from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.identity import SCHEME_HEADER, TOKEN_HEADER, SigningKey
+from perdure.protocol.messages import encode, envelope
 from perdure.protocol.versions import content_type
 from tests.unit.sdk.test_endpoint import Asked, greeter
 
@@ -79,7 +83,7 @@ async def test_health_is_for_everybody() -> None:
 
 
 async def test_without_identity_keys_whoever_asks_is_answered() -> None:
-    for app in (perdure.app([greeter()]), perdure.app([greeter()], identity_keys=[])):
+    for app in (perdure.app([greeter()]), perdure.app([greeter()], identity_keys=None)):
         assert (await ask(app, DISCOVER, {})).status == 200
         assert (await ask(app, INVOKE, {SCHEME_HEADER: "v1", TOKEN_HEADER: "nonsense"})).status == 200
 
@@ -103,11 +107,80 @@ async def test_the_environment_has_keys_for_those_whose_code_names_none(monkeypa
         perdure.app([greeter()])
 
 
+@pytest.mark.parametrize("value", ["", " ", ",", " , \n"])
+def test_a_variable_without_a_key_in_it_does_not_open_the_door(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """What a secret that was not injected looks like."""
+    monkeypatch.setenv("PERDURE_IDENTITY_KEYS", value)
+    with pytest.raises(UsageError, match=r"^PERDURE_IDENTITY_KEYS is set, and names no key: unset it to serve every"):
+        perdure.app([greeter()])
+    assert perdure.app([greeter()], identity_keys=[KEY.identity_key]).identity_keys == [KEY.identity_key]
+
+
+def test_neither_does_a_list_without_a_key_in_it() -> None:
+    for keys in ([], (), iter(())):
+        with pytest.raises(UsageError, match="identity_keys names no key: leave it out, or pass None"):
+            perdure.app([greeter()], identity_keys=keys)
+    with pytest.raises(UsageError, match="'' is no identity key"):
+        perdure.app([greeter()], identity_keys=[""])
+
+
 def test_what_is_no_key_is_refused_when_the_endpoint_is_made() -> None:
     with pytest.raises(UsageError, match="'secret' is no identity key"):
         perdure.app([greeter()], identity_keys=["secret"])
     with pytest.raises(UsageError, match="is a string"):
         perdure.app([greeter()], identity_keys=KEY.identity_key)
+
+
+# ---- the object's key ----
+
+KEYS = ["ann", "", "a/b c", "100%41", "a%2Fb", "a+b", "ü", "\u65e5\u672c", "a\nb", "..", "{}\"'\\", "\U0001f600"]
+
+
+def counter() -> perdure.VirtualObject:
+    service = perdure.VirtualObject("Counter")
+
+    @service.handler()
+    async def add(ctx: perdure.ObjectContext) -> str:
+        return ctx.key()
+
+    return service
+
+
+async def ask_for(*, signed_for: str | None, named: str | None, started: str) -> tuple[Asked, str]:
+    """An attempt at `Counter/add`, whose token, head and Start name a key each; with all that was answered."""
+    app = perdure.Endpoint([counter()], identity_keys=[KEY.identity_key], clock=lambda: NOW)
+    path = "/invoke/Counter/add"
+    headers = dict(KEY.headers(path, NOW, signed_for))
+    if named is not None:
+        headers["x-restate-service-key"] = quote(named, safe="")
+    start = pb.StartMessage(id=b"x" * 24, debug_id="inv_1x", known_entries=1, key=started)
+    messages = [envelope(start), envelope(pb.InputCommandMessage(value=pb.Value(content=b"")))]
+    asked = await ask(app, path, headers, b"".join(encode(message) for message in messages))
+    return asked, b"".join(event.get("body", b"") for event in asked.events).decode(errors="replace")
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_a_request_for_the_key_that_it_is_signed_for_is_taken(key: str) -> None:
+    for signed_for, named in ((key, key), (key, None), (None, key), (None, None)):
+        asked, said = await ask_for(signed_for=signed_for, named=named, started=key)
+        assert asked.status == 200
+        assert json.dumps(key, ensure_ascii=False) in said
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_a_request_for_another_key_is_not(key: str) -> None:
+    asked, said = await ask_for(signed_for=key, named="bob", started="bob")
+    assert asked.status == 401
+    assert "the request is for the key 'bob', and was signed for the key" in said
+
+
+@pytest.mark.parametrize(("signed_for", "named"), [("ann", "ann"), ("ann", None), (None, "ann"), ("", "")])
+async def test_nor_is_a_body_for_another_key(signed_for: str | None, named: str | None) -> None:
+    """The body is not signed: the handler's key is in it."""
+    asked, said = await ask_for(signed_for=signed_for, named=named, started="bob")
+    assert asked.status == 200
+    assert f"the request is for the key {(signed_for or named or '')!r}, and Start for 'bob'" in said
+    assert '"bob"' not in said
 
 
 TEXT = st.text(st.characters(max_codepoint=255))
