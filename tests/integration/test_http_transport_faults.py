@@ -188,6 +188,23 @@ async def test_a_head_that_never_comes_is_an_error_and_new_attempts_take_another
         await transport.close()
 
 
+async def asks_for_calm(stream: Stream) -> None:
+    stream.cut(ErrorCodes.ENHANCE_YOUR_CALM)
+
+
+@pytest.mark.parametrize("script", [announces_4_gigabytes, asks_for_calm])
+async def test_a_connection_with_a_dropped_response_is_left(script: Script) -> None:
+    async with h2_peer(script) as peer:
+        transport = HttpTransport(peer.uri)
+        _, error = await open_attempt(transport).result()
+        assert error is not None
+
+        peer.script = answers
+        assert await open_attempt(transport).result() == (ENDING, None)
+        assert len(peer.connections) == 2
+        await transport.close()
+
+
 async def test_a_head_that_is_late_leaves_the_streams_beside_it_alone() -> None:
     async with h2_peer(answers) as peer:
         transport = HttpTransport(peer.uri, head_timeout_s=0.2)

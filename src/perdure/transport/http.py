@@ -102,11 +102,16 @@ class HttpTransport:
         self._client_attempts += 1
         if self._client_attempts > _ATTEMPTS_PER_CLIENT:
             self._leave_connections(self._client)
+        leave = self._leave_connections
         if self._use_http_11:
-            attempt = BufferedAttempt(self._client, url, head, receiver, self._attempts.discard, self._identity_key)
+            attempt = BufferedAttempt(
+                self._client, url, head, receiver, self._attempts.discard, leave, self._identity_key
+            )
         else:
-            attempt = StreamingAttempt(self._client, url, head, receiver, self._attempts.discard, self._identity_key)
-            attempt.begin(self._head_timeout_s, self._leave_connections)
+            attempt = StreamingAttempt(
+                self._client, url, head, receiver, self._attempts.discard, leave, self._identity_key
+            )
+            attempt.begin(self._head_timeout_s)
         self._attempts.add(attempt)
         return attempt
 

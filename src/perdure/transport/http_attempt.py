@@ -13,7 +13,7 @@ from perdure.errors import RemoteProtocolError, TransportError
 from perdure.protocol.frames import FrameDecoder
 from perdure.protocol.messages import Envelope, decode, encode
 from perdure.transport.connection import Receiver
-from perdure.transport.http_errors import check_content_type, explain, refusal
+from perdure.transport.http_errors import check_content_type, explain, refusal, spoils_connection
 
 
 class RequestBody:
@@ -64,7 +64,10 @@ class RequestBody:
 
 
 class HttpAttempt:
-    """A `Sender`, and the task behind it, which tells the receiver. `on_end` is called once, however it ends."""
+    """A `Sender`, and the task behind it, which tells the receiver. `on_end` is called once, however it ends.
+
+    `leave` is told of a client on whose connections no further attempt should begin.
+    """
 
     __slots__ = (
         "_body",
@@ -73,6 +76,7 @@ class HttpAttempt:
         "_ended",
         "_headers",
         "_identity_key",
+        "_leave",
         "_on_end",
         "_receiver",
         "_task",
@@ -86,6 +90,7 @@ class HttpAttempt:
         headers: pyqwest.Headers,
         receiver: Receiver,
         on_end: Callable[["HttpAttempt"], None],
+        leave: Callable[[pyqwest.HTTPTransport], None],
         identity_key: str | None = None,
     ) -> None:
         self._client = client
@@ -94,6 +99,7 @@ class HttpAttempt:
         self._content_type = headers["content-type"]
         self._receiver = receiver
         self._on_end = on_end
+        self._leave = leave
         self._identity_key = identity_key
         self._body = RequestBody()
         self._ended = False
@@ -144,6 +150,8 @@ class HttpAttempt:
                 await response.aclose()
         except Exception as failure:  # noqa: BLE001  whatever broke, the receiver is told
             error = explain(failure, self._url)
+            if spoils_connection(failure):
+                self._leave(self._client)
         if self._end():
             self._receiver.closed(error)
 
@@ -170,10 +178,10 @@ class StreamingAttempt(HttpAttempt):
 
     __slots__ = ("_head_timer",)
 
-    def begin(self, head_timeout_s: float, on_head_timeout: Callable[[pyqwest.HTTPTransport], None]) -> None:
+    def begin(self, head_timeout_s: float) -> None:
         self.start(self._body)
         loop = asyncio.get_running_loop()
-        self._head_timer = loop.call_later(head_timeout_s, self._miss_head, head_timeout_s, on_head_timeout)
+        self._head_timer = loop.call_later(head_timeout_s, self._miss_head, head_timeout_s)
 
     def _head_came(self) -> None:
         self._head_timer.cancel()
@@ -182,10 +190,10 @@ class StreamingAttempt(HttpAttempt):
         self._head_timer.cancel()
         return super()._end()
 
-    def _miss_head(self, head_timeout_s: float, on_head_timeout: Callable[[pyqwest.HTTPTransport], None]) -> None:
+    def _miss_head(self, head_timeout_s: float) -> None:
         if self._body.closed:
             return  # who has the whole request may answer at its end; the engine's abort timeout watches over that
-        on_head_timeout(self._client)
+        self._leave(self._client)
         self.fail(
             TransportError(
                 f"{self._url} sent no response head within {head_timeout_s:g} s: "

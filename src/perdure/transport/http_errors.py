@@ -57,6 +57,16 @@ def explain(error: Exception, uri: str) -> Exception:
     return TransportError(said)
 
 
+def spoils_connection(error: Exception) -> bool:
+    """Whether other attempts would suffer on the connection on which this happened.
+
+    A response that is dropped in the middle may fill the peer's memory for this connection: Node's HTTP/2 server then
+    resets every other stream on it.
+    """
+    calm = isinstance(error, pyqwest.StreamError) and error.code.name == "ENHANCE_YOUR_CALM"
+    return calm or isinstance(error, ProtocolError)
+
+
 def _cause(error: Exception) -> str:
     """The innermost cause in what the HTTP client says."""
     return str(error).rpartition(": ")[2]
