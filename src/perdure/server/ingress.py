@@ -53,7 +53,7 @@ from perdure.server.ingress_paths import (
 )
 from perdure.server.ingress_request import check_idempotency_key, read_modifiers
 from perdure.server.ingress_targets import read_target
-from perdure.server.validation import InputCheck
+from perdure.server.validation import InputCheck, input_check
 
 logger = logging.getLogger(__name__)
 
@@ -252,7 +252,7 @@ def _entrance(resolved: ResolvedHandler) -> Entrance:
         content_type = manifest.output.content_type
         full = ((b"content-type", content_type.encode()),) if content_type is not None else ()
         output = OutputHeaders(full, full if manifest.output.set_content_type_if_empty else ())
-    return Entrance(resolved, InputCheck(f"{resolved.service}/{resolved.handler}", manifest.input), output)
+    return Entrance(resolved, input_check(resolved), output)
 
 
 def _result_of(act: Completion, scope: Scope, body: bytes) -> bytes | Failure:

@@ -11,6 +11,7 @@ import msgspec
 from jsonschema_rs import ValidationError, Validator, validator_for
 from msgspec import UNSET
 
+from perdure.engine.registry import ResolvedHandler
 from perdure.errors import InvalidInput
 from perdure.protocol.discovery import Payload
 
@@ -18,6 +19,10 @@ logger = logging.getLogger(__name__)
 
 _FAULTS_SHOWN = 3
 _FAULT_LENGTH_MAX = 300
+
+
+_SCHEMAS_OF_RESULTS = "restate-sdk-typescript/"
+"""An SDK that publishes for inputs what zod makes of them: fields with a default are required, others are not allowed."""
 
 
 class InputCheck:
@@ -70,6 +75,14 @@ class InputCheck:
         accepted = " or ".join(self._accepts)
         hint = " (with curl: `--json '...'`)" if "application/json" in self._accepts else ""
         return f"send it with `content-type: {accepted}`{hint}"
+
+
+def input_check(resolved: ResolvedHandler) -> InputCheck:
+    """The check of a handler's input. A schema is used only where it is of what comes in."""
+    payload = resolved.manifest.input
+    if payload is not None and (resolved.deployment.sdk_version or "").startswith(_SCHEMAS_OF_RESULTS):
+        payload = msgspec.structs.replace(payload, json_schema=UNSET)
+    return InputCheck(f"{resolved.service}/{resolved.handler}", payload)
 
 
 def _media_ranges(accept: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from perdure.cli import remote
 from perdure.cli.moving import exporting, importing
 from perdure.cli.moving.state_file import ObjectName, State, encode
 from perdure.cli.remote import AskAgain, Remote, RequestRefused
+from perdure.errors import UsageError
 
 ANN = ObjectName("Cart", "ann")
 WANTED: State = {"item": b"1"}
@@ -91,3 +92,10 @@ def test_an_export_touches_no_file_but_its_own(monkeypatch: pytest.MonkeyPatch, 
     (tmp_path / "state.part").write_text("somebody's")
     exporting.export(str(tmp_path / "state"))
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"state": "", "state.part": "somebody's"}
+
+
+def test_an_import_of_a_service_that_the_file_does_not_have_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "state.jsonl"
+    file.write_bytes(b"")
+    with pytest.raises(UsageError, match="holds no object of Typo"):
+        importing.import_(str(file), service=["Typo"])

@@ -1,14 +1,18 @@
 """Bodies against what a handler's manifest says that it takes."""
 
 import logging
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perdure.engine.registry import ResolvedHandler
 from perdure.errors import InvalidInput
-from perdure.protocol.discovery import Payload
-from perdure.server.validation import InputCheck
+from perdure.protocol.discovery import HandlerManifest, Payload
+from perdure.server.validation import InputCheck, input_check
 from tests.unit.server.fake_engine import CLAIM, JSON
 
 BYTES = Payload(content_type="application/octet-stream", required=True)
@@ -90,3 +94,26 @@ def test_any_body_passes_or_gives_a_reason(content_type: str | None, body: bytes
             InputCheck("Echo/echo", payload).check(JSON_TYPE, body)
         except InvalidInput:
             continue
+
+
+@pytest.mark.parametrize(
+    ("sdk", "refused"),
+    [
+        ("perdure/0.1.0", True),
+        ("restate-sdk-python/1.3.0", True),
+        (None, True),
+        ("restate-sdk-typescript/1.17.2", False),
+    ],
+)
+def test_a_schema_that_is_of_what_comes_out_is_not_asked_of_what_comes_in(sdk: str | None, refused: bool) -> None:
+    handler = SimpleNamespace(
+        service="Echo",
+        handler="echo",
+        manifest=HandlerManifest(name="echo", input=CLAIM),
+        deployment=SimpleNamespace(sdk_version=sdk),
+    )
+    check = input_check(cast(ResolvedHandler, handler))
+    with pytest.raises(InvalidInput) if refused else nullcontext():
+        check.check(JSON_TYPE, b'{"amount": "much"}')
+    with pytest.raises(InvalidInput, match="not what"):
+        check.check("text/plain", b"much")

@@ -75,6 +75,8 @@ def import_(
     finally:
         shown = [each for each in Outcome if counts[each]] or [Outcome.IMPORTED]
         print("\n".join(f"{counts[each]} {each}" for each in shown))
+    if service and not counts:
+        raise UsageError(f"{file} holds no object of {' or '.join(service)}")
     if counts.keys() - set(FINE):
         raise typer.Exit(Exit.FAILED)
 

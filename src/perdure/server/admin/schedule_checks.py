@@ -9,7 +9,7 @@ from perdure.engine.schedules import Schedule
 from perdure.errors import InvalidInput, UnknownTarget, UsageError
 from perdure.protocol.priorities import PRIORITY_HEADER
 from perdure.server.ingress_request import LIMIT_KEY_HEADER, check_priority_header
-from perdure.server.validation import InputCheck
+from perdure.server.validation import input_check
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, token
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -42,7 +42,7 @@ def check_request(schedule: Schedule, before: Schedule | None, registry: Registr
     check_target(resolved, target)
     content_type = dict(schedule.headers).get("content-type")
     try:
-        InputCheck(f"{target.service}/{target.handler}", resolved.manifest.input).check(content_type, schedule.input)
+        input_check(resolved).check(content_type, schedule.input)
     except InvalidInput as error:
         raise InvalidInput(f"input: {error}") from error
 
