@@ -22,7 +22,7 @@ _FAULT_LENGTH_MAX = 300
 
 
 _SCHEMAS_OF_RESULTS = "restate-sdk-typescript/"
-"""An SDK that publishes for inputs what zod makes of them: fields with a default are required, others are not allowed."""
+"""An SDK that publishes for inputs what zod makes of them: fields with a default are required, others not allowed."""
 
 
 class InputCheck:
