@@ -199,7 +199,8 @@ class Invoker:
             duration_since_last_stored_entry=max(0, self._clock() - invocation.stored_at_ms),
         )
         if invocation.protocol_version >= RANDOM_SEED:
-            start.random_seed = random_seed(parse_invocation_id(invocation.seeded_by or invocation.id))
+            seeded_by = invocation.seeded_by
+            start.random_seed = random_seed(raw_id if seeded_by is None else parse_invocation_id(seeded_by))
         if invocation.protocol_version >= SCOPES:
             if invocation.idempotency_key is not None:
                 start.idempotency_key = invocation.idempotency_key
