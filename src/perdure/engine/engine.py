@@ -109,7 +109,7 @@ class Engine:
             self.deployments.begin(self._cycle.ask, self._cycle.apply)
             self.rules = Rules(self._ledger, self._cycle.ask, self._clock)
             self.schedules = Scheduling(self._ledger, self._cycle.ask, self._clock)
-            self.invocations = Invocations(self._ledger, self._cycle.ask, self._clock, self._check_open)
+            self.invocations = Invocations(self._ledger, self._cycle.ask, reasons, self._check_open)
             self.objects = Objects(self._ledger, self._cycle.ask)
             self.introspection = Introspection(self._ledger, reasons, self._database.path)
             if embedded is not None:

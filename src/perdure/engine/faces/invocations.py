@@ -33,11 +33,11 @@ class Invocations:
     Every method raises `UnknownInvocation`, `UsageError` for what is no invocation id, and `EngineStopping`.
     """
 
-    def __init__(self, ledger: Ledger, ask: Ask, clock: Callable[[], int], check_open: Callable[[], None]) -> None:
+    def __init__(self, ledger: Ledger, ask: Ask, reasons: Reasons, check_open: Callable[[], None]) -> None:
         self._ledger = ledger
         self._check_open = check_open
         self._ask = ask
-        self._reasons = Reasons(ledger.reader, ledger.find_number, clock, ledger.flow.position, ledger.registry)
+        self._reasons = reasons
 
     def describe(self, invocation_id: str) -> InvocationView:
         """What is known of an invocation, and in a sentence why it waits: for that, its journal is read."""
