@@ -127,7 +127,7 @@ async def test_what_is_not_there_is_said(served: Served, method: str, path: str,
 
 async def test_health_is_good_once_the_engine_is_ready(served: Served) -> None:
     assert (await served.admin.get("/health")).status_code == 200
-    served.engine.ready = False
+    served.engine.started = False
     assert_refused(await served.admin.get("/health"), 503, "starting")
 
 

@@ -247,7 +247,7 @@ async def test_health_names_the_services_once_the_engine_is_ready(served: Served
     response = await served.ingress.get("/restate/health")
     assert response.status_code == 200
     assert response.json() == {"services": ["Cart", "Echo", "MultiAgentClaimApproval", "Signup"]}
-    served.engine.ready = False
+    served.engine.started = False
     for path in ("/restate/health", "/Echo/echo", "/Absent/run"):
         response = await served.ingress.get(path)
         assert_refused(response, 503, "starting")

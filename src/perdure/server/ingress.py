@@ -53,6 +53,7 @@ from perdure.server.ingress_paths import (
 )
 from perdure.server.ingress_request import check_idempotency_key, read_modifiers
 from perdure.server.ingress_targets import read_target
+from perdure.server.readiness import check_ready
 from perdure.server.validation import InputCheck, input_check
 
 logger = logging.getLogger(__name__)
@@ -116,9 +117,7 @@ class Ingress:
         method: str = scope["method"]
         if method == "OPTIONS":
             return preflight_answer(dict(scope["headers"]))
-        if self._engine.stopping or not self._engine.ready:
-            doing = "stopping" if self._engine.stopping else "starting"
-            return unavailable_answer(f"the engine is {doing}: ask again in a moment")
+        check_ready(self._engine)
         asked = parse_path(scope["raw_path"], self._service, self._engine.registry.public_targets)
         if method not in _METHODS[type(asked)]:
             return not_allowed_answer(", ".join(_METHODS[type(asked)]))

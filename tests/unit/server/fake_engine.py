@@ -168,7 +168,7 @@ class FakeEngine:
     def __init__(self, config: EngineConfig | None = None) -> None:
         self.config = config or EngineConfig()
         self.registry = Registry(HandlerDefaults())
-        self.ready = True
+        self.started = True
         self.stopping = False
         self.failure = Failure(500, "no way")
         self.refusal: PerdureError | None = None
@@ -181,6 +181,10 @@ class FakeEngine:
         self.targets: dict[str, Target] = {}
         self.deployments = FakeDeployments(self.registry)
         self.deploy("http://first:9080", MANIFEST)
+
+    @property
+    def ready(self) -> bool:
+        return self.started and not self.stopping
 
     def deploy(self, uri: str, manifest: Manifest) -> None:
         self.deployments.take_in(Address(uri), manifest)

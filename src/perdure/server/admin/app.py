@@ -19,6 +19,7 @@ from perdure.server.admin.answers import error_response, json_response
 from perdure.server.admin.openapi import openapi_document
 from perdure.server.admin.operation import Operation, routes_of
 from perdure.server.query.queries import Queries, QueryLimits
+from perdure.server.readiness import check_ready
 from perdure.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -59,11 +60,8 @@ class VersionPrefix:
 
 async def health(request: Request) -> Response:
     """200 once recovery is done."""
-    engine: Engine = request.app.state.engine
-    if engine.ready:
-        return Response()
-    doing = "stopping" if engine.stopping else "starting"
-    return error_response(503, f"the engine is {doing}: ask again in a moment")
+    check_ready(request.app.state.engine)
+    return Response()
 
 
 class ClusterHealth(Struct, frozen=True):
@@ -74,8 +72,8 @@ class ClusterHealth(Struct, frozen=True):
 
 async def cluster_health(request: Request) -> Response:
     """As `/health`, for clients that ask here."""
-    answer = await health(request)
-    return json_response(ClusterHealth("perdure")) if answer.status_code == 200 else answer
+    check_ready(request.app.state.engine)
+    return json_response(ClusterHealth("perdure"))
 
 
 class Version(Struct, frozen=True, kw_only=True):
