@@ -176,6 +176,10 @@ class Registry:
         """What an operator said of this revision of a service, if anything."""
         return self._overrides.get((revision.name, revision.revision))
 
+    def options(self, revision: ServiceRevision) -> HandlerOptions:
+        """The options of a service as a whole, in this revision."""
+        return merge_options(self.defaults, revision.manifest, None, self.overrides(revision))
+
     # ---- changing ----
 
     def put(self, deployment: Deployment) -> tuple[Setting, ...]:

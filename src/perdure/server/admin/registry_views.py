@@ -247,8 +247,6 @@ def _counts(left: Leftovers, deployment: Deployment) -> dict[str, int]:
 
 def _service_view(registry: Registry, revision: ServiceRevision) -> ServiceView:
     service = revision.manifest
-    overrides = registry.overrides(revision)
-    options = merge_options(registry.defaults, service, None, overrides)
     return ServiceView(
         name=service.name,
         ty=_WORDS[service.ty],
@@ -257,9 +255,9 @@ def _service_view(registry: Registry, revision: ServiceRevision) -> ServiceView:
         documentation=service.documentation,
         metadata=service.metadata or {},
         handlers=[_handler_view(registry, revision, handler) for handler in service.handlers],
-        overrides=_overrides_view(overrides),
+        overrides=_overrides_view(registry.overrides(revision)),
         revisions=[RevisionView(each.revision, each.deployment_id) for each in registry.revisions(service.name)],
-        **_options(options, is_workflow=service.ty == "WORKFLOW"),
+        **_options(registry.options(revision), is_workflow=service.ty == "WORKFLOW"),
     )
 
 

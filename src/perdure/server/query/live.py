@@ -5,16 +5,16 @@ from typing import Any
 
 import msgspec
 
+from perdure.engine.deployment import ServiceRevision
 from perdure.engine.engine import Engine
 from perdure.engine.faces.introspection import AttemptNow
 from perdure.engine.flow.rules import Level
 from perdure.engine.flow.slots import LimitUse
-from perdure.server.admin.registry_views import services_view
+from perdure.engine.registry import Registry
 from perdure.server.query.functions import error_code
 
 Rows = list[tuple[Any, ...]]
 _SLICE = 2_000
-_SERVICE_TYPES = {"Service": "service", "VirtualObject": "virtual_object", "Workflow": "workflow"}
 _LEVELS = {Level.SCOPE: "Scope", Level.KEY: "Level1", Level.SUBKEY: "Level2"}
 
 
@@ -75,10 +75,12 @@ async def _deployments(engine: Engine) -> Rows:
 
 
 async def _services(engine: Engine) -> Rows:
-    return [
-        (view.name, view.revision, int(view.public), _SERVICE_TYPES[view.ty], view.deployment_id)
-        for view in services_view(engine.registry).services
-    ]
+    return [_service(engine.registry, revision) for _, revision in sorted(engine.registry.services.items())]
+
+
+def _service(registry: Registry, revision: ServiceRevision) -> tuple[Any, ...]:
+    is_public = not registry.options(revision).ingress_private
+    return (revision.name, revision.revision, int(is_public), revision.manifest.ty.lower(), revision.deployment_id)
 
 
 async def _limits(engine: Engine) -> Rows:
