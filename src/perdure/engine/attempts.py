@@ -9,9 +9,10 @@ from perdure.engine.events import AttemptFailed, AttemptInterrupted, AttemptStar
 from perdure.engine.invocation import Invocation, LastFailure, Status, Step
 from perdure.engine.ledger import Ledger
 from perdure.engine.retries import next_delay_ms
-from perdure.engine.ways_on import JOURNAL_MISMATCH, after_mismatch
+from perdure.engine.ways_on import after_mismatch
 from perdure.errors import UnknownDeployment, UnknownTarget
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.failure_codes import JOURNAL_MISMATCH
 from perdure.protocol.ids import DeploymentId
 from perdure.times import bounded_ms
 

@@ -37,9 +37,8 @@ from perdure.engine.replay import check_command, issue
 from perdure.engine.timers import KILL, START, Timer
 from perdure.errors import PerdureError, RemoteProtocolError
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.failure_codes import PROTOCOL_VIOLATION
 from perdure.protocol.messages import MessageType, is_command
-
-PROTOCOL_VIOLATION = 571
 
 
 class Processor:

@@ -2,9 +2,8 @@
 
 from perdure.engine.invocation import Invocation
 from perdure.engine.registry import Registry
+from perdure.protocol.failure_codes import JOURNAL_MISMATCH
 from perdure.protocol.ids import DeploymentId
-
-JOURNAL_MISMATCH = 570
 
 
 def way_on(invocation: Invocation, registry: Registry) -> str:

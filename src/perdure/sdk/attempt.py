@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from threading import get_ident
-from typing import Any, Final
+from typing import Any
 
 from perdure.errors import (
     RemoteProtocolError,
@@ -14,6 +14,7 @@ from perdure.errors import (
     TerminalError,
 )
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.failure_codes import PROTOCOL_VIOLATION
 from perdure.protocol.messages import Envelope
 from perdure.protocol.versions import FAILURE_METADATA
 from perdure.sdk.context import (
@@ -30,8 +31,6 @@ from perdure.sdk.machine import Machine, Phase, Result
 from perdure.sdk.progress import Clock, Progress, run_key_var
 from perdure.sdk.threads import in_handler_thread
 from perdure.transport.connection import InvokeRequest, Sender
-
-PROTOCOL_VIOLATION: Final = 571
 
 _CONTEXTS: dict[tuple[str, str | None], type[Context]] = {
     ("SERVICE", None): Context,

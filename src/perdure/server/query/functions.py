@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 
 from perdure import times
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.failure_codes import JOURNAL_MISMATCH, PROTOCOL_VIOLATION
 from perdure.protocol.ids import parse_invocation_id
 from perdure.server.query import entries, moments
 from perdure.server.query.entries import JsonObject
@@ -93,7 +94,7 @@ def promise_failure(result: bytes) -> str | None:
 
 def error_code(code: int) -> str:
     """The open interface's code for an attempt's failure."""
-    return {570: "RT0016", 571: "RT0012"}.get(code, "RT0007")
+    return {JOURNAL_MISMATCH: "RT0016", PROTOCOL_VIOLATION: "RT0012"}.get(code, "RT0007")
 
 
 def utf8(value: bytes) -> str | None:
