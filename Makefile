@@ -7,11 +7,13 @@ BIN := $(VENV)/bin
 PEERS := .cache/peers
 NPM := .cache/npm
 POLYGLOT := .cache/npm-polyglot
+ENVS := .cache/envs
+INTEGRATIONS := openai pydantic_ai adk langchain litellm
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench compatibility docs proto lock clean
+.PHONY: help demo test integrations check format bench compatibility docs proto lock clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,11 +25,21 @@ test: check $(PEERS)/.installed $(NPM)/.installed $(POLYGLOT)/.installed ## All 
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/cluster --ignore=tests/e2e
 	$(BIN)/pytest tests/conformance -n $(JOBS)
 	$(BIN)/pytest tests/integration tests/peers tests/cluster tests/e2e
+	$(MAKE) integrations
+
+integrations: $(INTEGRATIONS:%=integration-%) ## Types and tests of perdure.ext, each framework in an environment of its own
+
+integration-%: $(ENVS)/%/.installed
+	$(BIN)/pyright --pythonpath $(ENVS)/$*/bin/python src/perdure/ext/$*
+	$(ENVS)/$*/bin/python -m pytest tests/ext/$* -n $(JOBS) --dist worksteal
+
+# Each integration is checked where its framework is, by the rule above.
+CHECKED := $(filter-out src/perdure/ext/,$(wildcard src/perdure/*.py src/perdure/*/ src/perdure/ext/*.py))
 
 check: $(VENV)/.dev ## Format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --pythonpath $(BIN)/python $(CHECKED)
 
 format: $(VENV)/.dev ## Put the code into the house's format
 	$(BIN)/ruff format .
@@ -46,9 +58,13 @@ proto: $(VENV)/.dev ## Generate the protocol's classes from wire.proto
 	$(BIN)/python -m grpc_tools.protoc -I src/perdure/protocol --python_out=src/perdure/protocol \
 		--pyi_out=src/perdure/protocol wire.proto
 
-lock: $(VENV)/.dev ## Pin what the tests run with anew, in constraints.txt
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --group dev \
-		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url pyproject.toml --extra testing
+
+lock: $(VENV)/.dev ## Pin what the tests run with anew: constraints.txt, constraints/
+	$(LOCK) --extra local-llm --group dev --output-file constraints.txt
+	$(foreach each,$(INTEGRATIONS),$(LOCK) --extra $(each) --group ext-$(each) \
+		--output-file constraints/$(each).txt &&) true
 
 clean: ## Remove all that these commands made
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .hypothesis
@@ -70,6 +86,13 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/uv
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/uv
 	$(UV_INSTALL) $(BIN)/python --constraint constraints.txt --editable '.[local-llm,testing]' --group dev
+	touch $@
+
+# Frameworks exclude each other: an environment for each, named after its folder in src/perdure/ext.
+.PRECIOUS: $(ENVS)/%/.installed
+$(ENVS)/%/.installed: pyproject.toml constraints/%.txt | $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(UV_INSTALL) $(@D)/bin/python --constraint constraints/$*.txt --editable '.[$*,testing]' --group ext-$*
 	touch $@
 
 # The official SDK in an environment of its own: it must not meet ours.
