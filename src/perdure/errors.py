@@ -29,6 +29,7 @@ PerdureError
 └── EngineStopping             the engine shuts down; ask again later                                503
 
 TerminalError                  raised by handlers: recorded, given to the caller, never retried
+├── Cancelled                  the invocation itself was cancelled                               409
 ├── TimedOut                   what was awaited with a `timeout` did not come in time                408
 └── AllFailed                  `first_succeeded` found no success
 RetryableError                 raised by handlers: the attempt is made again, after the given delay
@@ -260,6 +261,13 @@ class TerminalError(Exception):
         super().__init__(self.message)
         self.status_code = status_code
         self.metadata: dict[str, str] | None = dict(metadata) if metadata else None
+
+
+class Cancelled(TerminalError):
+    """The invocation was cancelled; raised where it waits. What it does from here on is to clean up."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled", 409)
 
 
 class TimedOut(TerminalError):

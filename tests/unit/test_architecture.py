@@ -66,6 +66,8 @@ SHELLS = [
     "sdk/definition.py",
     "sdk/endpoint.py",
     "sdk/exchange.py",
+    "sdk/executions.py",
+    "sdk/foreign_awaits.py",
     "sdk/mismatch.py",  # finds the line of user code in its task, and its path from here
     "sdk/progress.py",
     "sdk/retry_after.py",  # a date is a delay from now

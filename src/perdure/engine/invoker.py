@@ -213,7 +213,10 @@ class Invoker:
             start.partial_state = True
             return start
         start.key = invocation.target.key
-        entries, complete = self._ledger.reader.state(invocation.object_key, self._config.eager_state_bytes_max)
+        bytes_max = self._config.eager_state_bytes_max
+        if known_entries > 1:
+            bytes_max *= 2  # what came with the first attempt comes again, though the invocation has written since
+        entries, complete = self._ledger.reader.state(invocation.object_key, bytes_max)
         start.partial_state = not complete
         for name, value in entries:
             start.state_map.add(key=name, value=value)

@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import UUID
 
 from perdure.errors import NotInHandler
@@ -18,6 +19,8 @@ from perdure.sdk.capabilities.signals import Signals
 from perdure.sdk.capabilities.sleeps import Sleeps
 from perdure.sdk.capabilities.state import ReadsState, WritesState
 from perdure.sdk.progress import Progress
+
+A = TypeVar("A")
 
 
 class AttemptFinishedEvent:
@@ -68,7 +71,7 @@ class ScopedContext(Calls):
 class Context(Runs, Calls, Sleeps, Awakeables, Signals):
     """What the handler of a plain service can do, and all others can too."""
 
-    __slots__ = ("_attempt_headers", "_finished", "_random", "target")
+    __slots__ = ("_attached", "_attempt_headers", "_finished", "_random", "target")
 
     def __init__(self, progress: Progress, attempt_headers: Mapping[str, str], target: str) -> None:
         super().__init__(progress)
@@ -77,6 +80,29 @@ class Context(Runs, Calls, Sleeps, Awakeables, Signals):
         self._attempt_headers = attempt_headers
         self._finished: AttemptFinishedEvent | None = None
         self._random: random.Random | None = None
+        self._attached: dict[type[Any], Any] = {}
+
+    def attached(self, kind: type[A]) -> A:
+        """An object of this class, made when first asked for, that lives as long as the attempt: for extensions."""
+        if kind not in self._attached:
+            self._attached[kind] = kind()
+        return self._attached[kind]
+
+    def check_here(self, what: str) -> None:
+        """Checks that `what` may use this context from where it is called.
+
+        Raises:
+            UsageError: it is called inside a run, or in another event loop or thread than the handler's.
+        """
+        self._progress.check_here(what)
+
+    async def alone(self, what: str, body: Callable[[], Awaitable[A]]) -> A:
+        """Awaits a body that may await nothing but this context: where it does, the attempt fails and says where.
+
+        Raises:
+            SdkInternalException: it did.
+        """
+        return await self._progress.watch(what).over(body)
 
     @property
     def invocation_id(self) -> str:

@@ -53,6 +53,12 @@ class Journal:
         """The type of the recorded command that comes next; None past the last."""
         return self._recorded[0][0] if self._recorded else None
 
+    def reads_next(self, key: bytes) -> bool:
+        """Whether the recorded command that comes next reads this key of the state."""
+        type, command = self._recorded[0] if self._recorded else (None, None)
+        reads = type in (MessageType.GET_EAGER_STATE, MessageType.GET_LAZY_STATE)
+        return reads and getattr(command, "key", None) == key
+
     def follow(self, type: int, command: Message) -> Message | None:
         """The recorded command that `command` repeats; None where it is new.
 

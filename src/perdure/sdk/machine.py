@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from google.protobuf.message import Message
 
-from perdure.errors import LocalProtocolError, RemoteProtocolError
+from perdure.errors import LocalProtocolError, RemoteProtocolError, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL, FIRST_AWAKEABLE_SIGNAL, awakeable_id
 from perdure.protocol.messages import TYPES, Envelope, MessageType, is_command, is_notification
@@ -276,6 +276,24 @@ class Machine:
         else:
             self.ready[handle] = pb.NotificationMessage(completion_id=handle, void=_VOID)
         return handle
+
+    def recall(self, key: bytes) -> bytes | None:
+        """What a key holds, without an entry in the journal; None where it must be read with one.
+
+        Only for what is never written again: the journal does not keep it, so later attempts must find the same.
+
+        Raises:
+            UsageError: an earlier attempt found it, and this one does not.
+        """
+        if self.journal.reads_next(key):
+            return None
+        value = self.state.get(key)
+        if value is None and self.journal.replaying:
+            raise UsageError(
+                f"state {key.decode(errors='replace')!r} came with an earlier attempt and does not come any more: the "
+                "state has outgrown the engine's eager_state_bytes_max. Raise it, and resume the invocation"
+            )
+        return value
 
     def read_state_keys(self) -> int:
         """Reads the names of all keys, like `read_state`."""

@@ -1,6 +1,5 @@
 """Explains a journal mismatch the way a compiler explains an error: where, what was there, what came, what to do."""
 
-import asyncio
 import os
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from google.protobuf.message import Message
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.failure_codes import JOURNAL_MISMATCH
 from perdure.protocol.messages import Entry, MessageType
+from perdure.sdk.foreign_awaits import awaited_by
 from perdure.sdk.journal import JournalMismatch
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -66,13 +66,14 @@ def frames_above(frame: FrameType | None) -> Iterator[tuple[str, int]]:
         frame = frame.f_back
 
 
-def frames_within(task: "asyncio.Task[Any]") -> Iterator[tuple[str, int]]:
-    """The frames of a task that waits, innermost first."""
+def frames_within(coroutine: Any) -> Iterator[tuple[str, int]]:
+    """The frames of a coroutine that waits, innermost first."""
     frames: list[tuple[str, int]] = []
-    coroutine: Any = task.get_coro()
-    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
-        frames.append((frame.f_code.co_filename, frame.f_lineno))
-        coroutine = coroutine.cr_await
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None:
+            frames.append((frame.f_code.co_filename, frame.f_lineno))
+        coroutine = awaited_by(coroutine)
     return reversed(frames)
 
 

@@ -23,21 +23,23 @@ from datetime import timedelta
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from perdure.errors import (
+    Cancelled,
     SdkInternalBaseException,
     SdkInternalException,
     SuspendedException,
-    TerminalError,
     UsageError,
 )
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.versions import FUTURE_TREES
 from perdure.sdk.awaiting import CANCEL, Handle
+from perdure.sdk.executions import Executions
 from perdure.sdk.failures import error_message
+from perdure.sdk.foreign_awaits import DurableWait, Watch
 from perdure.sdk.journal import JournalMismatch
 from perdure.sdk.limits import TimeLimit
 from perdure.sdk.machine import Machine, Phase, Result
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
-from perdure.sdk.tasks import HandlerTasks, start
+from perdure.sdk.tasks import HandlerTasks
 
 HINT_AFTER_S = 0.1
 """How long a wait is before the engine is told of it: most are over by then, and a message for each would be wasted."""
@@ -48,11 +50,6 @@ costs about a microsecond."""
 
 BUSY_TURNS_MAX: Final = 10_000
 """For how long a task that always goes on by itself, as one that polls with `asyncio.sleep(0)`, holds up the others."""
-
-CANCELLED: Final = 409
-
-Execution: TypeAlias = Callable[[], Coroutine[Any, Any, Result | pb.ErrorMessage]]
-"""Executes a run: gives its result, or the error that the attempt is to fail with."""
 
 Clock: TypeAlias = Callable[[], float]
 """The time that handlers live in: seconds since the epoch, as `time.time` gives them."""
@@ -117,10 +114,10 @@ class Progress:
         "_loop",
         "_loop_thread",
         "_on_end",
-        "_runs",
         "_waiters",
         "clock",
         "ended",
+        "executions",
         "machine",
         "tasks",
         "thread",
@@ -142,7 +139,7 @@ class Progress:
         self._waiters: list[Waiter] = []
         self._idle_turns = 0  # turns of the loop left until all is held to be blocked; 0: no count is running
         self._busy_turns = 0  # turns since that count began in which a task went on by itself
-        self._runs: dict[int, asyncio.Task[None]] = {}
+        self.executions = Executions(loop, self._executed, self.fail)
         self._hint: asyncio.TimerHandle | None = None  # set once a wait, which the engine is told of if it is long
 
     # What user code asks
@@ -162,6 +159,37 @@ class Progress:
         if threading.get_ident() != self._loop_thread:
             return self._in_loop(operation, *args, **kwargs)
         return self._do(operation, *args, **kwargs)
+
+    def check_here(self, what: str) -> None:
+        """Checks that `what` may use the context from where it is called.
+
+        Raises:
+            UsageError: it is called inside a run, or in another event loop or thread than the handler's.
+        """
+        if run_key_var.get() is not None:
+            raise UsageError(
+                f"{what} was called inside a run. A run is one step of the journal and cannot hold others: call it in "
+                "the handler itself, or in a tool that runs with the context"
+            )
+        if threading.get_ident() != self._loop_thread:
+            raise UsageError(
+                f"{what} was called in another thread, or another event loop, than the handler's. Make the handler "
+                f"`async def`, and await {what} in it"
+            )
+
+    def watch(self, what: str) -> Watch:
+        """Watches code that may await nothing but the context; the attempt fails where it does."""
+
+        def report(coroutine: Coroutine[Any, Any, Any]) -> None:
+            location = location_of(frames_within(coroutine))
+            where = f" ({location})" if location else ""
+            error = UsageError(
+                f"{what} awaits something other than its context{where}. On replay that would come at another time. "
+                "Put it into a step: await ctx.run_typed(...) there, or have the whole tool recorded as one step"
+            )
+            self.fail(error_message(error))
+
+        return Watch(self.tasks.waits_for_own, report)
 
     def due_ms(self, delta: timedelta) -> int:
         """When it is `delta` from now; a past time is now."""
@@ -196,7 +224,7 @@ class Progress:
 
     def wait(self, combinator: "pb.CombinatorType | None", handles: Iterable[Handle]) -> Generator[Any, None, None]:
         """Waits until one of the handles is ready, or all of them: a coroutine's way."""
-        future = self._loop.create_future()
+        future = DurableWait(loop=self._loop)
         waiter = self.do(self._begin_wait, combinator, handles, future)
         try:
             yield from future
@@ -298,7 +326,7 @@ class Progress:
             if handle == CANCEL:
                 woken, self._waiters = self._waiters, []
                 for waiter in woken:
-                    waiter.wake(TerminalError("cancelled", status_code=CANCELLED))
+                    waiter.wake(Cancelled())
             else:
                 shown = (handle, *machine.limits.waiting_for(handle)) if isinstance(handle, str) else (handle,)
                 woken = [waiter for waiter in self._waiters if waiter.notice_any(shown, machine)]
@@ -317,7 +345,7 @@ class Progress:
         except JournalMismatch as mismatch:
             self._mismatched(mismatch, self._waiters[0].task)
             return
-        if self._runs:
+        if self.executions.under_way:
             return
         waits = ((waiter.combinator, waiter.missing) for waiter in self._waiters)
         if machine.input_closed:
@@ -330,7 +358,9 @@ class Progress:
     def _tell(self) -> None:
         """Tells the engine what is awaited, if all user code still waits: others may want the attempt's slot."""
         machine = self.machine
-        if self._waiters and not (self._runs or self._idle_turns or machine.proposing or machine.input_closed):
+        if self._waiters and not (
+            self.executions.under_way or self._idle_turns or machine.proposing or machine.input_closed
+        ):
             machine.hint_awaiting((waiter.combinator, waiter.missing) for waiter in self._waiters)
         else:
             self._hint = None
@@ -340,30 +370,11 @@ class Progress:
             self._hint.cancel()
             self._hint = None
 
-    # Runs
-
-    def launch(self, handle: int, execution: Execution) -> None:
-        """Executes a run as a task of its own; its result is proposed, or its error fails the attempt."""
-        self._runs[handle] = start(self._loop, self._execute(handle, execution))
-
-    async def _execute(self, handle: int, execution: Execution) -> None:
-        try:
-            outcome = await execution()
-        except BaseException as error:
-            self._executed(handle, error_message(error))
-            if isinstance(error, asyncio.CancelledError):
-                raise  # the task itself was cancelled; a SystemExit would end the loop
-        else:
-            self._executed(handle, outcome)
-
-    def _executed(self, handle: int, outcome: Result | pb.ErrorMessage) -> None:
-        self._runs.pop(handle, None)
-        if self.ended is not None or self._loop.is_closed():
+    def _executed(self, handle: int, result: Result) -> None:
+        """A run has its result."""
+        if self.ended is not None:
             return
-        if isinstance(outcome, pb.ErrorMessage):
-            self.fail(outcome)
-            return
-        self.machine.propose(handle, outcome)
+        self.machine.propose(handle, result)
         if self._waiters and self.machine.input_closed:
             self._settle(self._idle_turns or 1)
 
@@ -390,7 +401,7 @@ class Progress:
         if self.thread is not None:
             frames = frames_above(sys._current_frames().get(self.thread))  # pyright: ignore[reportPrivateUsage]
         elif task is not None and task is not asyncio.current_task(self._loop):
-            frames = frames_within(task)
+            frames = frames_within(task.get_coro())
         else:
             frames = frames_above(sys._getframe())  # pyright: ignore[reportPrivateUsage]
         self.fail(explain(mismatch, self.machine.start.debug_id, location_of(frames)))
@@ -406,9 +417,7 @@ class Progress:
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.wake(reason("the attempt ends here; let this exception pass"))
-        for run in self._runs.values():
-            run.cancel()
-        self._runs.clear()
+        self.executions.drop()
         main = self.tasks.main
         hears = self.thread is not None or any(waiter.task is main for waiter in waiters)
         if main is not None and not hears and main is not asyncio.current_task(self._loop):

@@ -203,7 +203,7 @@ class Runs(Capability):
         index = machine.journal.index
         deadline = None if limit is None else Deadline(self._progress, handle, limit)
         if not machine.has_result(handle):
-            self._progress.launch(handle, lambda: run.execute(machine, handle, index, first, deadline))
+            self._progress.executions.launch(handle, lambda: run.execute(machine, handle, index, first, deadline))
         return handle
 
 

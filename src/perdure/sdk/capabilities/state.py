@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
-from perdure.sdk.futures import DurableFuture
+from perdure.sdk.futures import Durable, DurableFuture, Ready
 from perdure.sdk.serde import Serde, TypeHint
 
 T = TypeVar("T")
@@ -26,6 +26,17 @@ class ReadsState(Capability):
         progress = self._progress
         handle = progress.do(progress.machine.read_state, _key(name))
         return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
+
+    def recall(self, name: str, type_hint: type[T] | None = None) -> Durable[T | None]:
+        """`get` for a value that is never written again once it is there, such as an item of a list that only grows.
+
+        What came with the attempt is read without an entry in the journal, so it is not stored a second time. Await it.
+        """
+        progress = self._progress
+        content = progress.do(progress.machine.recall, _key(name))
+        if content is None:
+            return self.get(name, type_hint=type_hint)
+        return Ready(chosen(None, type_hint).deserialize(content))
 
     def state_keys(self) -> DurableFuture[list[str]]:
         """The names under which something is stored. Await it."""

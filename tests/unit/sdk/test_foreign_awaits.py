@@ -1,0 +1,138 @@
+"""Code that may await nothing but its context: what is let pass, and what is reported, with its line."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+import perdure
+from perdure.testing import Harness, StandsStill
+
+Body = Callable[[perdure.Context], Awaitable[str]]
+
+
+async def step(ctx: perdure.Context, value: str) -> str:
+    return await ctx.run_typed(f"step {value}", lambda: value)
+
+
+async def its_steps(ctx: perdure.Context) -> str:
+    return await step(ctx, "a") + await step(ctx, "b")
+
+
+async def steps_at_once(ctx: perdure.Context) -> str:
+    return "".join(await asyncio.gather(step(ctx, "a"), step(ctx, "b")))
+
+
+async def a_task_group(ctx: perdure.Context) -> str:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(step(ctx, value)) for value in "ab"]
+    return "".join(task.result() for task in tasks)
+
+
+async def a_lock_between_its_tasks(ctx: perdure.Context) -> str:
+    lock = asyncio.Lock()
+
+    async def locked(value: str) -> str:
+        async with lock:
+            return await step(ctx, value)
+
+    return "".join(await asyncio.gather(locked("a"), locked("b")))
+
+
+async def a_turn_of_the_loop(ctx: perdure.Context) -> str:
+    await asyncio.sleep(0)
+    return await its_steps(ctx)
+
+
+async def io_inside_a_step(ctx: perdure.Context) -> str:
+    async def slow() -> str:
+        await asyncio.sleep(0.01)
+        return "ab"
+
+    return await ctx.run_typed("slow", slow)
+
+
+async def a_sleep(ctx: perdure.Context) -> str:
+    await asyncio.sleep(0.01)  # reported here
+    return await its_steps(ctx)
+
+
+async def a_thread(ctx: perdure.Context) -> str:
+    return await asyncio.to_thread(str, "ab")  # reported here
+
+
+async def a_sleep_in_a_task(ctx: perdure.Context) -> str:
+    await asyncio.gather(step(ctx, "a"), asyncio.sleep(0.01))
+    return "ab"
+
+
+async def a_sleep_in_a_task_of_its_own(ctx: perdure.Context) -> str:
+    async def napping() -> str:
+        await asyncio.sleep(0.01)  # reported here
+        return "ab"
+
+    return await asyncio.create_task(napping())
+
+
+async def a_sleep_that_is_swallowed(ctx: perdure.Context) -> str:
+    try:
+        await asyncio.sleep(0.01)  # reported here
+    except Exception:  # noqa: BLE001  as frameworks do with what tools raise
+        return "swallowed"
+    return "ab"
+
+
+def service(body: Body) -> tuple[perdure.Service, Any]:
+    tools = perdure.Service("Tools")
+
+    @tools.handler()
+    async def call(ctx: perdure.Context) -> str:
+        return await ctx.alone("tool 'look up'", lambda: body(ctx))
+
+    return tools, call
+
+
+FINE = [its_steps, steps_at_once, a_task_group, a_lock_between_its_tasks, a_turn_of_the_loop, io_inside_a_step]
+FOREIGN = [a_sleep, a_thread, a_sleep_in_a_task, a_sleep_in_a_task_of_its_own, a_sleep_that_is_swallowed]
+
+
+@pytest.mark.parametrize("body", FINE)
+async def test_what_is_the_contexts_passes(body: Body) -> None:
+    tools, call = service(body)
+    async with Harness(tools) as h:
+        assert await h.call(call) == "ab"
+        await h.crash_at_every_step(call)
+
+
+@pytest.mark.parametrize("body", FOREIGN)
+async def test_what_comes_from_elsewhere_is_reported(body: Body) -> None:
+    tools, call = service(body)
+    async with Harness(tools, disable_retries=True) as h:
+        with pytest.raises((StandsStill, AssertionError), match="awaits something other than its context") as caught:
+            await h.call(call)
+    told = str(caught.value)
+    assert "tool 'look up'" in told
+    if body is not a_sleep_in_a_task:
+        assert "test_foreign_awaits.py:" in told
+
+
+async def test_the_line_is_the_one_that_awaits() -> None:
+    tools, call = service(a_sleep)
+    line = a_sleep.__code__.co_firstlineno + 1
+    async with Harness(tools, disable_retries=True) as h:
+        with pytest.raises(AssertionError, match=rf"test_foreign_awaits\.py:{line}\)"):
+            await h.call(call)
+
+
+async def test_a_mismatch_inside_watched_code_names_its_line() -> None:
+    names = iter(("first", "second", "third"))
+
+    async def differs(ctx: perdure.Context) -> str:
+        return await ctx.run_typed(next(names), lambda: "ab")
+
+    tools, call = service(differs)
+    async with Harness(tools, always_replay=True) as h:
+        with pytest.raises(StandsStill, match=r"no longer follows its journal") as caught:
+            await h.call(call)
+    assert f"test_foreign_awaits.py:{differs.__code__.co_firstlineno + 1}" in str(caught.value)
