@@ -14,6 +14,9 @@ class Failure(Struct, frozen=True):
     message: str
     metadata: dict[str, str] | None = None
 
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.message}"
+
 
 class Outcome(Struct, frozen=True):
     """What an invocation came to. `new`: the request that asked also began it. `kept_until_ms`: it can be had again."""

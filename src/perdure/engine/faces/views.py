@@ -2,7 +2,6 @@
 
 from msgspec import Struct
 
-from perdure.engine.answers import Outcome
 from perdure.engine.invocation import Invocation, LastFailure, Status
 from perdure.engine.requests import outcome_of
 
@@ -46,6 +45,7 @@ class InvocationView(Struct, frozen=True, omit_defaults=True):
 def view_of(invocation: Invocation, waiting_reason: str | None) -> InvocationView:
     target = invocation.target
     outcome = outcome_of(invocation) if invocation.status is Status.COMPLETED else None
+    failure = outcome.failure if outcome is not None else None
     return InvocationView(
         id=invocation.id,
         target=str(target),
@@ -76,8 +76,8 @@ def view_of(invocation: Invocation, waiting_reason: str | None) -> InvocationVie
         retry_count=invocation.failures,
         next_retry_at=invocation.retry_at_ms,
         last_failure=invocation.last_failure,
-        completion_result=None if outcome is None else "failure" if outcome.failure is not None else "success",
-        completion_failure=_failure_text(outcome),
+        completion_result=None if outcome is None else "failure" if failure is not None else "success",
+        completion_failure=None if failure is None else str(failure),
     )
 
 
@@ -87,9 +87,3 @@ def _invoked_by(invocation: Invocation) -> str:
     if invocation.schedule_id is not None:
         return "schedule"
     return "ingress" if invocation.caller_id is None else "service"
-
-
-def _failure_text(outcome: Outcome | None) -> str | None:
-    if outcome is None or outcome.failure is None:
-        return None
-    return f"[{outcome.failure.code}] {outcome.failure.message}"

@@ -266,7 +266,7 @@ def _last_failure(engine: Engine, invocation_id: str | None) -> str | None:
     except UnknownInvocation:  # purged
         return None
     failure = outcome.failure if outcome is not None else None
-    return None if failure is None else f"[{failure.code}] {failure.message}"
+    return None if failure is None else str(failure)
 
 
 def _time(at_ms: int | None) -> str | None:

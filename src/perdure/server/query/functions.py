@@ -19,6 +19,7 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from perdure import times
+from perdure.engine.answers import Failure
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.failure_codes import JOURNAL_MISMATCH, PROTOCOL_VIOLATION
 from perdure.protocol.ids import parse_invocation_id
@@ -70,7 +71,7 @@ def partition_of_key(scope: str, key: str) -> int:
 
 
 def _failure_text(failure: pb.Failure) -> str:
-    return f"[{failure.code}] {failure.message}"
+    return str(Failure(failure.code, failure.message))
 
 
 def result_of(output: bytes) -> str:
