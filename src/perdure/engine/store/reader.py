@@ -16,7 +16,7 @@ from perdure.engine.flow.lanes import Lane, Place
 from perdure.engine.invocation import Invocation, LastFailure, Status, Waiter
 from perdure.engine.keys import Key, Queue
 from perdure.engine.store.database import Connection
-from perdure.engine.store.statements import INVOCATION_COLUMNS
+from perdure.engine.store.statements import INVOCATION_COLUMNS, KEYED
 from perdure.engine.timers import Timer
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import InvocationId
@@ -27,7 +27,6 @@ _INVOCATION = f"""
            (select coalesce(max(idx) + 1, 0) from journal where journal.invocation = invocation.number)
     from invocation
 """
-_KEYED = "handler_type = 'EXCLUSIVE' and status in ('pending', 'ready', 'suspended', 'paused')"
 _WAITERS = json.Decoder(list[Waiter])
 _LAST_FAILURE = json.Decoder(LastFailure)
 
@@ -53,7 +52,7 @@ class Reader:
     def last_place(self) -> int:
         """The last place that was given in any key's queue, of those that are still in one."""
         query = (
-            f"select max(coalesce((select max(place) from invocation indexed by invocation_keyed where {_KEYED}), 0),"
+            f"select max(coalesce((select max(place) from invocation indexed by invocation_keyed where {KEYED}), 0),"
             " coalesce((select max(place) from mutation), 0))"
         )
         row = self._execute(query).fetchone()
@@ -61,7 +60,7 @@ class Reader:
 
     def pending(self) -> int:
         """How many invocations wait for their key."""
-        query = f"select count(*) from invocation indexed by invocation_keyed where {_KEYED} and status = 'pending'"
+        query = f"select count(*) from invocation indexed by invocation_keyed where {KEYED} and status = 'pending'"
         row = self._execute(query).fetchone()
         return row[0] if row is not None else 0
 
@@ -96,7 +95,7 @@ class Reader:
         """Who holds a key and who waits for it: invocations, and mutations by their negated places."""
         rows = self._execute(
             "select number, status, place from invocation indexed by invocation_keyed"
-            f" where scope = ?1 and service = ?2 and key = ?3 and {_KEYED} union all"
+            f" where scope = ?1 and service = ?2 and key = ?3 and {KEYED} union all"
             " select -place, 'pending', place from mutation where scope = ?1 and service = ?2 and key = ?3 order by 3",
             key,
         ).fetchall()
@@ -106,7 +105,7 @@ class Reader:
     def line(self, key: Key, place: int, most: int) -> tuple[int | None, int]:
         """Who holds a key, and how many wait for it before a place: exact up to `most`, which bounds the cost."""
         at_key = (
-            f"from invocation indexed by invocation_keyed where scope = ?1 and service = ?2 and key = ?3 and {_KEYED}"
+            f"from invocation indexed by invocation_keyed where scope = ?1 and service = ?2 and key = ?3 and {KEYED}"
         )
         first = self._execute(f"select number, status {at_key} order by place limit 1", key).fetchone()
         holder = first[0] if first is not None and first[1] != Status.PENDING else None

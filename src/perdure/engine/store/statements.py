@@ -80,6 +80,9 @@ _CHANGING = (
 )
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _CHANGING)
 
+KEYED = "handler_type = 'EXCLUSIVE' and status in ('pending', 'ready', 'suspended', 'paused')"
+"""The condition of the index `invocation_keyed`, to the letter: a query says it too, or cannot have the index."""
+
 STATEMENTS: dict[str, Statement] = {
     "invocation": Statement(
         f"insert into invocation ({', '.join(INVOCATION_COLUMNS)}) values",

@@ -8,6 +8,7 @@ where nobody asks for the column.
 
 from msgspec import Struct
 
+from perdure.engine.store.statements import KEYED
 from perdure.protocol.messages import MessageType
 from perdure.server.query.kinds import Kind
 
@@ -15,8 +16,6 @@ OPEN_HINT = "_stored"
 """A column beyond those that are shown: the status as it is stored, which the store's indexes know."""
 REASON_HINT = "_waiting"
 """Another: the number of an invocation that has not ended, in place of its `waiting_reason`."""
-
-_KEYED = "handler_type = 'EXCLUSIVE' and status in ('pending', 'ready', 'suspended', 'paused')"
 
 
 class Column(Struct, frozen=True):
@@ -381,7 +380,7 @@ _TABLES = (
     ),
     Table(
         "sys_inbox",
-        f"main.invocation i where {_KEYED} and i.status = 'pending'",
+        f"main.invocation i where {KEYED} and i.status = 'pending'",
         (
             _PARTITION,
             Column("service_name", Kind.TEXT, "i.service"),
@@ -393,7 +392,7 @@ _TABLES = (
     ),
     Table(
         "sys_keyed_service_status",
-        f"main.invocation i where {_KEYED} and i.status <> 'pending'",
+        f"main.invocation i where {KEYED} and i.status <> 'pending'",
         (
             _PARTITION,
             Column("service_name", Kind.TEXT, "i.service"),
@@ -403,7 +402,7 @@ _TABLES = (
     ),
     Table(
         "sys_locks",
-        f"main.invocation i where {_KEYED} and i.status <> 'pending'",
+        f"main.invocation i where {KEYED} and i.status <> 'pending'",
         (
             _PARTITION,
             Column("scope", Kind.TEXT, "nullif(i.scope, '')"),
