@@ -1,11 +1,8 @@
 """The invariants can fail: each finds the bug that is planted for it, at the commit at which it shows."""
 
-import shutil
-import tempfile
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -15,7 +12,7 @@ from perdure.engine.flow.slots import Slots
 from perdure.engine.keys import Keys, Queue
 from perdure.engine.ledger import Ledger
 from perdure.engine.timers import START, Timer, Timers
-from tests.simulation.world import World
+from tests.simulation.world import world_of
 
 SEEDS_MAX = 60
 
@@ -63,11 +60,7 @@ def test_a_planted_bug_is_found(says: str, of: type, method: str, plant: Callabl
 
 def violation_of(seed: int) -> str:
     """What the invariants say of a seed."""
-    folder = Path(tempfile.mkdtemp())
-    world = World(seed, folder)
-    try:
+    with world_of(seed) as world:
         with suppress(Exception):  # a bug shows in many ways; the invariant's is wanted
             world.run()
-    finally:
-        shutil.rmtree(folder)
-    return str(world.violation)[:300]
+        return str(world.violation)[:300]

@@ -4,37 +4,27 @@ One seed again, by itself: PERDURE_SEED=123 pytest tests/simulation
 """
 
 import os
-import shutil
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from tests.simulation.operators import OPERATIONS
-from tests.simulation.world import World
+from tests.simulation.world import world_of
 
 SEEDS = int(os.environ.get("PERDURE_SEEDS", "1000"))
 CHUNK = 50
 ONE_SEED = os.environ.get("PERDURE_SEED")
-_MEMORY = Path("/dev/shm")
 
 
 def run_seed(seed: int) -> Counter[str]:
-    """What an operator did in it.
-
-    The folder is in memory, where there is one: what is simulated is crashes of the process, not of the disk.
-    """
-    folder = Path(tempfile.mkdtemp(prefix=f"perdure-seed-{seed}-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    """What an operator did in it."""
     try:
-        world = World(seed, folder)
-        world.run()
-        return world.operator.done
+        with world_of(seed) as world:
+            world.run()
+            return world.operator.done
     except BaseException as error:
         error.add_note(f"this seed again: PERDURE_SEED={seed} pytest tests/simulation")
         raise
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.mark.timeout(600)

@@ -7,9 +7,11 @@ a service that falls silent; slow commits and slow messages.
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import apsw
@@ -31,6 +33,7 @@ from tests.simulation.operators import OWN_KEY, Operator, Outsiders
 from tests.simulation.programs import Agents, Effects, Step, counts, draw, expected
 from tests.simulation.virtual_loop import VirtualLoop, now_s
 
+_MEMORY = Path("/dev/shm")
 VIRTUAL_DEADLINE_S = 10 * 86_400  # a program sleeps for some days at most
 
 _LEFT_BEHIND = {
@@ -39,6 +42,17 @@ _LEFT_BEHIND = {
     "mutation": "select service, key from mutation",
 }
 """What must not be there when all has ended."""
+
+
+@contextmanager
+def world_of(seed: int) -> "Iterator[World]":
+    """The world of a seed, in a folder of its own.
+
+    The folder is in memory, where there is one: what is simulated is crashes of the process, not of the disk.
+    """
+    memory = _MEMORY if _MEMORY.is_dir() else None
+    with TemporaryDirectory(prefix=f"perdure-seed-{seed}-", dir=memory) as folder:
+        yield World(seed, Path(folder))
 
 
 class World:
