@@ -8,5 +8,6 @@ set, the process serves itself SmolLM2-135M on loopback (extra `local-llm`).
 
 from perdure.llm.chat import Function, Message, Reply, ToolCall
 from perdure.llm.client import llm_call, tool
+from perdure.llm.functions import arguments_of, tool_of
 
-__all__ = ["Function", "Message", "Reply", "ToolCall", "llm_call", "tool"]
+__all__ = ["Function", "Message", "Reply", "ToolCall", "arguments_of", "llm_call", "tool", "tool_of"]

@@ -16,7 +16,8 @@ import pyqwest
 
 from perdure.errors import NotInHandler, RetryableError, TerminalError
 from perdure.http_threads import let_out_at_exit
-from perdure.llm.chat import Completion, Message, Reply
+from perdure.llm.chat import Message, Reply
+from perdure.llm.completions import Completion
 from perdure.llm.weights import ModelUnavailable
 from perdure.sdk.capabilities.runs import run_key
 
@@ -35,7 +36,7 @@ class ModelEndpoint:
 
 
 def tool(*, name: str, description: str = "", examples: Sequence[str] = ()) -> dict[str, Any]:
-    """Offers an agent or a function to the model. It takes no arguments; the handler hands on what is needed.
+    """Offers an agent to the model. It takes no arguments; the handler hands on what is needed. See `tool_of`.
 
     `examples`: questions that belong to it, in the JSON schema's own keyword; small models need them.
     """
