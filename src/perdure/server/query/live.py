@@ -11,7 +11,7 @@ from perdure.engine.faces.introspection import AttemptNow
 from perdure.engine.flow.rules import Level
 from perdure.engine.flow.slots import LimitUse
 from perdure.engine.registry import Registry
-from perdure.server.query.functions import error_code
+from perdure.server.query.stored_values import error_code
 
 Rows = list[tuple[Any, ...]]
 _SLICE = 2_000
