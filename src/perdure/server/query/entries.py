@@ -12,7 +12,7 @@ from msgspec import json
 
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import CLASSES, MessageType
-from perdure.server.query.tables import entry_word
+from perdure.server.query.entry_words import entry_word
 
 JsonObject = dict[str, Any]
 

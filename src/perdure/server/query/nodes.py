@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from perdure.server.query import moments
 from perdure.server.query.kinds import NUMERIC, Kind
 from perdure.server.query.problems import BadQuery
 
@@ -64,6 +65,27 @@ def as_number(value: exp.Expr) -> exp.Expr:
             raise BadQuery(f"{value.name!r} is compared with a number, and is none") from error
         return typed(exp.Literal.number(value.name), Kind.FLOAT64)
     return typed(exp.Cast(this=value, to=exp.DataType.build("decimal")), Kind.FLOAT64)
+
+
+def as_moment(value: exp.Expr) -> exp.Expr:
+    if isinstance(value, exp.Literal) and value.is_string:
+        try:
+            return number(moments.parse_moment(value.name), Kind.TIMESTAMP)
+        except ValueError as error:
+            raise BadQuery(f"{value.name!r} is no moment: write 2026-01-31T12:00:00Z, or part of it") from error
+    if isinstance(value, exp.Null):
+        return typed(value, Kind.TIMESTAMP)
+    return function(Kind.TIMESTAMP, "pg_moment", value)
+
+
+def as_interval(text: str) -> exp.Expr:
+    try:
+        months, ms = moments.parse_interval(text)
+    except ValueError as error:
+        raise BadQuery(str(error)) from error
+    interval = number(ms, Kind.DURATION)
+    interval.meta[MONTHS] = months
+    return interval
 
 
 def open_status(term: exp.Expr) -> exp.Column | None:

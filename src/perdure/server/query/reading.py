@@ -6,8 +6,10 @@ from typing import Any, cast
 import apsw
 
 from perdure.server.query import functions
+from perdure.server.query.catalog import INFORMATION_SCHEMA, catalog_rows
+from perdure.server.query.live_tables import LIVE
 from perdure.server.query.problems import BadQuery
-from perdure.server.query.tables import INFORMATION_SCHEMA, LIVE, TABLES, catalog_rows
+from perdure.server.query.tables import TABLES
 
 LiveRows = Mapping[str, Sequence[Sequence[Any]]]
 _CACHE_KIB = 64_000

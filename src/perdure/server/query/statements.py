@@ -7,9 +7,11 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import OptimizeError, ParseError, TokenError
 
+from perdure.server.query.catalog import CATALOG_NAME, INFORMATION_SCHEMA
+from perdure.server.query.columns import Table
 from perdure.server.query.dialect import QueryDialect
 from perdure.server.query.problems import BadQuery, near
-from perdure.server.query.tables import CATALOG_NAME, INFORMATION_SCHEMA, TABLES, Table
+from perdure.server.query.tables import TABLES
 
 CATALOG_PREFIX = "information_schema_"
 _ABSENT = "sys_vqueue", "sys_scheduler"

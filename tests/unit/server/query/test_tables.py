@@ -8,7 +8,8 @@ import pytest
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import parse_invocation_id
 from perdure.protocol.messages import MessageType
-from perdure.server.query.tables import INFORMATION_SCHEMA, TABLES
+from perdure.server.query.catalog import INFORMATION_SCHEMA
+from perdure.server.query.tables import TABLES
 from tests.unit.server.query.stores import FAILURE, NOW_MS, SUCCESS, Store
 
 ATTEMPT = (1, "inv", 1, 2, NOW_MS - 1000, None, "dp_1", "sdk/1", None, None, None, None, None, None)
