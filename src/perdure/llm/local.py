@@ -91,19 +91,36 @@ class LocalModel:
         return _whole_sentences(answer["choices"][0]["message"]["content"])
 
 
+async def shared_model() -> LocalModel:
+    """This process's own model, loaded when first asked for.
+
+    Raises:
+        ModelUnavailable: the extra is not installed, or the weights cannot be had.
+    """
+    return await asyncio.to_thread(_loaded)
+
+
 async def local_url() -> str:
     """The base URL of this process's own endpoint, started when first asked for; it lives as long as the process."""
     return await asyncio.to_thread(_served)
 
 
+def _loaded() -> LocalModel:
+    global _model
+    with _starting:
+        _model = _model or LocalModel(fetch_weights())
+        return _model
+
+
 def _served() -> str:
     global _server
+    model = _loaded()
     with _starting:
-        if _server is None:
-            _server = LoopbackServer(chat_app(LocalModel(fetch_weights()).reply, MODEL))
+        _server = _server or LoopbackServer(chat_app(model.reply, MODEL))
         return _server.base_url
 
 
+_model: LocalModel | None = None
 _server: LoopbackServer | None = None
 _starting = threading.Lock()
 

@@ -1,63 +1,151 @@
 """A model that says what a test wants, served like a real one, that counts who asked for what.
 
     with ScriptedModel(lambda request: Reply(content="42")) as model:
-        environment = {"OPENAI_BASE_URL": model.base_url}
+        environment = model.environment
         ...
         assert model.log.count("What is six times seven?") == 1
 
-It serves OpenAI's chat completions and responses on loopback, in a thread of its own.
+It serves OpenAI's chat completions and responses, Anthropic's messages and Google's Gemini on loopback, in a thread of
+its own, whole or in pieces.
 """
 
-import asyncio
+import inspect
+import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
-from starlette.types import ASGIApp, Receive, Scope, Send
 
+from perdure.llm.answers import Answer, Usage
 from perdure.llm.chat import ChatRequest, Function, Reply, ToolCall
-from perdure.llm.endpoint import LoopbackServer, chat_app
-from perdure.testing.call_log import CallLog
+from perdure.llm.endpoint import LoopbackServer, Unanswerable, chat_app
+from perdure.testing.call_log import Call, CallLog, Fate
+from perdure.testing.faults import Aim, CloseableProtocol, Fault, Faulty
 
-Script = Callable[[ChatRequest], Reply]
+__all__ = [
+    "Answer",
+    "Call",
+    "ChatRequest",
+    "Fate",
+    "Fault",
+    "Function",
+    "Reply",
+    "Script",
+    "ScriptedModel",
+    "ToolCall",
+    "Usage",
+    "first_tool",
+    "in_turn",
+    "smollm2",
+]
 
-
-class Fault(msgspec.Struct, frozen=True):
-    """What goes wrong with one call; as it stands, nothing does."""
-
-    delay_s: float = 0.0
-    status: int | None = None
-    """Refuse with this status, such as 429 or 500."""
-    cut: bool = False
-    """Cut the connection in the middle of the response."""
+Script = Callable[[ChatRequest], Reply | Answer | Awaitable[Reply | Answer]]
 
 
 def first_tool(request: ChatRequest) -> Reply:
-    """Where nothing is scripted: calls the first tool that is offered; without tools, repeats the question."""
-    if request.tools:
-        return Reply(tool_calls=[ToolCall("call_1", Function(request.tools[0].function.name))])
+    """Where nothing is scripted: calls the first tool that is offered, and says what it returned.
+
+    Without tools it repeats the question.
+    """
+    if request.results:
+        return Reply(content=" ".join(request.results.values()))
+    if request.offered:
+        return Reply.calling((request.offered[0], {}))
     return Reply(content=f"You asked: {request.question}")
 
 
+def in_turn(*answers: Reply | Answer) -> Script:
+    """These answers one after the other. Who asks the very same again, as after a crash, gets the same again."""
+    left = deque(answers)
+    given: dict[bytes, Reply | Answer] = {}
+
+    def answer(request: ChatRequest) -> Reply | Answer:
+        asked = msgspec.json.encode(request, order="sorted")
+        if asked not in given:
+            if not left:
+                raise LookupError(f"the script has {len(answers)} answers, and was asked for one more")
+            given[asked] = left.popleft()
+        return given[asked]
+
+    return answer
+
+
+async def smollm2(request: ChatRequest) -> Reply:
+    """What the embedded SmolLM2-135M says. It needs the extra `local-llm`, and no key."""
+    from perdure.llm.local import shared_model  # not for those who script: it is an extra
+
+    return await (await shared_model()).reply(request)
+
+
 class ScriptedModel:
-    """Replies by `script`. `faults` befall the next calls, one each; `usually` befalls all others."""
+    """Replies by `script`. `faults` befall the next calls, one each; `usually` befalls all others; see also `aim`."""
 
     def __init__(self, script: Script = first_tool, *, usually: Fault | None = None) -> None:
         self.script = script
         self.usually = usually or Fault()
         self.faults: deque[Fault] = deque()
-        self.log = CallLog(_Faulty(chat_app(self._reply, "scripted"), self))
-        self._server = LoopbackServer(self.log)
+        self._aims: list[Aim] = []
+        self.log = CallLog(Faulty(chat_app(self._reply, "scripted"), self._fault))
+        self._server = LoopbackServer(self.log, http=CloseableProtocol)
         self.base_url = self._server.base_url
+        """For OpenAI's clients, as `OPENAI_BASE_URL`."""
+        self.anthropic_url = self.gemini_url = self._server.root_url
+        """For Anthropic's and Google's clients, which add the version to it."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """All variables that clients read, so that they ask this model and no other."""
+        return {
+            "OPENAI_BASE_URL": self.base_url,
+            "OPENAI_API_BASE": self.base_url,
+            "OPENAI_API_KEY": "none",
+            "OPENAI_AGENTS_DISABLE_TRACING": "1",  # traces would go to OpenAI itself
+            "ANTHROPIC_BASE_URL": self.anthropic_url,
+            "ANTHROPIC_API_KEY": "none",
+            "GOOGLE_GEMINI_BASE_URL": self.gemini_url,
+            "GOOGLE_API_KEY": "none",
+            "GOOGLE_GENAI_USE_VERTEXAI": "false",
+            "GEMINI_API_BASE": self.gemini_url,
+        }
+
+    def aim(
+        self,
+        fault: Fault,
+        *,
+        at: str | Callable[[ChatRequest], bool] = "",
+        nth: int | None = None,
+        times: int | None = None,
+    ) -> None:
+        """Lets a fault befall calls from now on, before `faults` and `usually` are asked.
+
+        `at`: only those whose question has these words in it, or of whom this is true. `nth`: of those, only this one,
+        1 for the next. `times`: of those, only so many.
+        """
+        self._aims.append(Aim(fault, at, nth, times))
 
     def close(self) -> None:
         """Stops serving."""
         self._server.close()
 
-    async def _reply(self, request: ChatRequest) -> Reply:
-        return self.script(request)
+    def _fault(self, call: Call) -> Fault:
+        aimed = [aim.fault for aim in self._aims if aim.hits(call)]
+        if aimed:
+            return aimed[0]
+        return self.faults.popleft() if self.faults else self.usually
+
+    async def _reply(self, request: ChatRequest) -> Answer:
+        try:
+            said = self.script(request)
+            said = await said if inspect.isawaitable(said) else said
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            raise Unanswerable(f"the script failed at {where}: {type(error).__name__}: {error}") from error
+        answer = Answer(said) if isinstance(said, Reply) else said
+        return msgspec.structs.replace(answer, model=answer.model or request.model or None)
 
     def __enter__(self) -> Self:
         return self
@@ -66,23 +154,3 @@ class ScriptedModel:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-class _Faulty:
-    """ASGI middleware that lets the model's faults happen."""
-
-    def __init__(self, app: ASGIApp, model: ScriptedModel) -> None:
-        self._app = app
-        self._model = model
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fault = self._model.faults.popleft() if self._model.faults else self._model.usually
-        await asyncio.sleep(fault.delay_s)
-        if fault.status is not None:
-            await send({"type": "http.response.start", "status": fault.status, "headers": [(b"retry-after", b"0.01")]})
-            await send({"type": "http.response.body", "body": b'{"error": {"message": "a planned fault"}}'})
-        elif fault.cut:  # a response that ends before its announced length closes the connection
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
-            await send({"type": "http.response.body", "body": b'{"choices"', "more_body": True})
-        else:
-            await self._app(scope, receive, send)

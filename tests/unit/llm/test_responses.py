@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from openai import BadRequestError, OpenAI
 
+from perdure.llm.answers import complete
 from perdure.llm.chat import ChatRequest, Function, Reply, ToolCall
 from perdure.llm.responses import request, response
 from perdure.testing.model import ScriptedModel
@@ -41,7 +42,7 @@ def test_a_question_is_answered_with_text(model: ScriptedModel, client: OpenAI) 
 def test_a_tool_is_called_and_what_it_returned_is_read(model: ScriptedModel, client: OpenAI) -> None:
     [called] = client.responses.create(model="any", input="hello", tools=[WEATHER]).output  # type: ignore[arg-type]
     assert called.type == "function_call"
-    assert (called.call_id, called.name, called.arguments) == ("call_1", "weather", "{}")
+    assert (called.name, called.arguments) == ("weather", "{}")
 
     model.script = lambda request: Reply(content=str(request.messages[-1]))
     said = client.responses.create(model="any", input=[called.to_dict(), RETURNED])  # type: ignore[arg-type]
@@ -81,13 +82,19 @@ def test_a_conversation_is_one_of_chat_completions() -> None:
 
 def test_text_and_calls_of_one_reply_are_items_of_one_response() -> None:
     reply = Reply(content="Let me see.", tool_calls=[ToolCall("call_1", Function("weather"))])
-    assert [item["type"] for item in response(reply, "any")["output"]] == ["message", "function_call"]
+    answer = complete(reply, ChatRequest([]), "any")
+    assert [item["type"] for item in response(answer)["output"]] == ["message", "function_call"]
+
+
+def test_the_same_words_said_twice_are_two_items(client: OpenAI) -> None:
+    [once] = client.responses.create(model="any", input="hello").output
+    [twice] = client.responses.create(model="any", input="hello").output
+    assert once.id != twice.id
 
 
 @pytest.mark.parametrize(
     ("asked", "refusal"),
     [
-        ({"stream": True}, "not streamed"),
         ({"previous_response_id": "resp_1"}, "no responses are kept"),
         ({"input": [{"type": "item_reference", "id": "msg_ø"}]}, "there is no item 'msg_ø'"),
     ],
