@@ -12,8 +12,6 @@ L3  An effect never precedes the commit of the rows that it rests on: it lies in
 L4  Memory equals what recovery would build: what is not in a row (attempts, failures, retry times) may be lost.
 """
 
-import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import json
@@ -26,6 +24,7 @@ from perdure.engine.flow.slots import Slots
 from perdure.engine.invocation import Invocation, Status, Step, Waiter, signal_key
 from perdure.engine.keys import Key, Keys
 from perdure.engine.mutation import Mutation
+from perdure.engine.object_state import ObjectState
 from perdure.engine.registry import Registry, ResolvedHandler
 from perdure.engine.replay import learn
 from perdure.engine.requests import Requests
@@ -38,9 +37,6 @@ from perdure.protocol import ids
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import InvocationId
 from perdure.protocol.messages import Envelope, MessageType
-
-logger = logging.getLogger(__name__)
-
 
 LAST, NUMBER = "last", "number"
 """The setting that keeps the highest number of an invocation when that is purged."""
@@ -68,6 +64,7 @@ class Ledger:
         self.batch = Batch()
         self.committing: Batch | None = None
         self.keys = Keys(reader.queue)
+        self.state = ObjectState(reader, self._batches)
         self.timers = Timers(self._timers_after)
         self.schedules = Schedules(reader.settings(DEFINITION), reader.settings(PROGRESS))
         self.flow = Slots(config.attempts_max, config.backlog_max, RuleBook.decode(reader.settings(RULE)))
@@ -210,9 +207,8 @@ class Ledger:
             return signal_key(signal) in invocation.known
         if invocation.awaiting is not None and waits_for_signal(invocation.awaiting, signal):
             return False  # what it has is cut off from what it waits for
-        for batch in (self.committing, self.batch):
-            if batch is not None and (invocation.number, signal) in batch.signals:
-                return True
+        if any((invocation.number, signal) in batch.signals for batch in self._batches()):
+            return True
         return self.reader.has_signal(invocation.number, signal)
 
     def complete(self, invocation: Invocation, output: pb.OutputCommandMessage) -> None:
@@ -240,7 +236,7 @@ class Ledger:
         self.batch.keys.add(key)
         following = self.keys.release(key, number)
         while following is not None and following < 0:
-            self._apply_waiting(key, -following)
+            self.state.apply_waiting(key, -following)
             following = self.keys.release(key, following)
         if following is not None and (next_in_line := self.find_number(following)) is not None:
             self.make_ready(next_in_line, Step.FELL_DUE)
@@ -250,37 +246,11 @@ class Ledger:
         place = self._last_place = self._last_place + 1
         self.batch.keys.add(key)
         if not self.keys.take(key, -place):
-            self.batch.mutations[place] = (*key, mutation.encode())
+            self.state.put_off(key, place, mutation)
             return True
-        applied = self._apply(key, mutation)
+        applied = self.state.apply(key, mutation)
         self.hand_over(key, -place)
         return applied
-
-    def _apply(self, key: Key, mutation: Mutation) -> bool:
-        if not mutation.fits(self.state(key)):
-            return False
-        self.batch.clear_object(key)
-        for name, value in mutation.state.items():
-            self.batch.state[*key, name.encode()] = value
-        return True
-
-    def _apply_waiting(self, key: Key, place: int) -> None:
-        record = self.reader.mutation(place)
-        for batch in (self.committing, self.batch):
-            if batch is not None and (row := batch.mutations.get(place)) is not None:
-                record = row[-1]
-        assert isinstance(record, bytes), f"the mutation at {place} of {key} is gone"
-        self.batch.mutations[place] = None
-        if not self._apply(key, Mutation.decode(record)):
-            logger.warning("the state of %s is not changed: it was another version when its turn came", "/".join(key))
-
-    def state(self, key: Key) -> list[tuple[bytes, bytes]]:
-        """An object's whole state, with what is not committed yet."""
-        entries = dict(self.reader.state(key, sys.maxsize)[0])
-        for batch in (self.committing, self.batch):
-            if batch is not None:
-                batch.change_state(key, entries)
-        return sorted(entries.items())
 
     def holder(self, key: Key) -> Invocation | None:
         """The invocation that has a key now."""
@@ -384,8 +354,7 @@ class Ledger:
 
     def uncommitted(self) -> dict[int, Invocation]:
         """The invocations of which something is not on disk yet."""
-        committing = self.committing.invocations if self.committing is not None else {}
-        return {**committing, **self.batch.invocations}
+        return {number: each for batch in self._batches() for number, each in batch.invocations.items()}
 
     def is_uncommitted(self, number: int) -> bool:
         """Whether something of this invocation is not on disk yet."""
@@ -393,14 +362,18 @@ class Ledger:
             self.committing is not None and number in self.committing.invocations
         )
 
+    def _batches(self) -> tuple[Batch, ...]:
+        """What is not on disk yet, oldest first."""
+        return (self.batch,) if self.committing is None else (self.committing, self.batch)
+
     def invocations_in_memory(self) -> Iterable[Invocation]:
         return self._invocations.values()
 
     def _timers_after(self, cursor: Timer, limit: int) -> list[Timer]:
         """The next timers beyond the cursor: those on disk, and those on their way there."""
         timers = set(self.reader.timers_after(cursor, limit))
-        for batch in (self.committing, self.batch):
-            for timer, kept in batch.timers.items() if batch is not None else ():
+        for batch in self._batches():
+            for timer, kept in batch.timers.items():
                 if timer > cursor and kept:
                     timers.add(timer)
                 elif not kept:

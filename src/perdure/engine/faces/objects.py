@@ -54,7 +54,7 @@ class Objects:
         answer = await self._ask(lambda request: StatePatched(request, object_key, mutation))
         assert isinstance(answer, Done)
         if not answer.done:
-            now = state_version(self._ledger.state(object_key))
+            now = state_version(self._ledger.state.of(object_key))
             raise Conflict(f"the state of {service}/{key} is not version {version} any more, but {now}: read it again")
 
     def _key(self, service: str, key: str, scope: str | None) -> Key:
