@@ -1,0 +1,84 @@
+"""Which failures are final: those of providers that no retry mends, and those of frameworks that replay repeats."""
+
+from collections.abc import Iterator
+from typing import Any, Final, TypeVar
+
+from perdure.errors import Cancelled, SdkInternalBaseException, TerminalError, is_internal_exception
+from perdure.sdk.failures import decisive
+
+E = TypeVar("E", bound=BaseException)
+
+_PASSING: Final = frozenset((408, 409, 425, 429))
+"""Of the statuses below 500 those that another try may mend: timeout, conflict, too early, too many requests."""
+
+_FILTERED: Final = frozenset(("content_filter", "content_policy_violation", "responsibleaipolicyviolation"))
+"""What providers call a request that their filter refuses; in lower case."""
+
+
+def final(error: E, status_code: int = 500) -> E:
+    """The same exception, as one that no retry mends: `raise final(error)`.
+
+    For what a framework raises of its own accord, such as that an agent took too many turns: it follows from what is
+    recorded, so another attempt would come to the same. A handler may still catch it by its type.
+    """
+    if decisive(error) is None and not is_internal_exception(error):
+        terminal = TerminalError(f"{type(error).__name__}: {error}", status_code)
+        terminal.__cause__ = error.__cause__
+        error.__cause__ = terminal
+    return error
+
+
+def is_cancel(error: BaseException) -> bool:
+    """Whether it says that the invocation is cancelled, itself or as the cause of what wraps it."""
+    return any(isinstance(each, Cancelled) for each in _chain(error))
+
+
+def must_pass(error: BaseException) -> bool:
+    """Whether nobody may make an answer of it: the invocation is cancelled, or the attempt ends here."""
+    return any(isinstance(each, (Cancelled, SdkInternalBaseException)) for each in _chain(error))
+
+
+def of_provider(error: BaseException) -> BaseException:
+    """What to raise for what a model call failed with.
+
+    A TerminalError in the provider's words where asking again cannot help (400, 401, 403, 404, 413, 422, a content
+    filter), else the exception itself, which is tried again.
+    """
+    if decisive(error) is not None or not isinstance(error, Exception):
+        return error
+    for each in _chain(error):
+        status = status_of(each)
+        if status is not None and 400 <= status < 500 and (status not in _PASSING or _filtered(each)):
+            return TerminalError(f"{type(each).__name__}: {each}", status)
+    return error
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an exception of a provider's library stands for; None where it stands for none."""
+    response = getattr(error, "response", None)
+    # openai, anthropic, litellm and pydantic-ai; google-genai; httpx
+    for holder, name in ((error, "status_code"), (error, "code"), (response, "status_code"), (error, "status")):
+        status = getattr(holder, name, None)
+        if isinstance(status, int) and not isinstance(status, bool) and 100 <= status < 600:
+            return status
+    return None
+
+
+def _filtered(error: BaseException) -> bool:
+    named: list[Any] = [getattr(error, "code", None), getattr(error, "type", None)]
+    return any(isinstance(name, str) and name.lower() in _FILTERED for name in named)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, what it was raised from or holds, and so on."""
+    left: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while left:
+        each = left.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        if isinstance(each, BaseExceptionGroup):
+            left.extend(each.exceptions)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        left.append(each.__cause__ or (None if each.__suppress_context__ else each.__context__))

@@ -1,0 +1,90 @@
+"""One step of an agent: a run of the journal, which is given up when nobody waits for it any more."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from perdure.errors import Cancelled, UsageError
+from perdure.ext.codecs import Codec
+from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.context import Context
+from perdure.sdk.futures import DurableFuture
+from perdure.sdk.serde import Serde
+
+T = TypeVar("T")
+
+
+class Entry(Generic[T]):
+    """How a step's journal entry is written: `{kind: what people read of it, part: what the framework is given back}`.
+
+    `describe` gives the former, for what the action gave.
+    """
+
+    def __init__(self, kind: str, describe: Callable[[T], Mapping[str, Any]], part: str, codec: Codec[T]) -> None:
+        self.kind = kind
+        self.describe = describe
+        self.part = part
+        self.codec = codec
+
+
+async def step(
+    ctx: Context, name: str, action: Callable[[], Awaitable[T]], entry: Entry[T], options: RunOptions[Any]
+) -> T:
+    """Executes an action until its result is recorded. What it gives is what the codec reads back, also the first time.
+
+    If the invocation is cancelled, or the task that waits here, the action is cancelled too, and that is recorded as
+    its result: no later attempt begins it again.
+    """
+    acting: asyncio.Future[T] | None = None
+    given_up = False
+
+    async def act() -> tuple[T, int]:
+        nonlocal acting
+        if given_up:
+            raise Cancelled
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        acting = asyncio.ensure_future(action())
+        try:
+            return await acting, round((loop.time() - began) * 1000)
+        except asyncio.CancelledError:
+            if given_up:
+                raise Cancelled from None
+            raise
+
+    written: Serde[Any] = _EntrySerde(name, entry)
+    result: DurableFuture[Any] = ctx.run_typed(name, act, replace(options, serde=written, type_hint=None))
+    try:
+        return await result
+    except (Cancelled, asyncio.CancelledError):
+        given_up = True
+        if acting is not None:
+            acting.cancel()
+        raise
+
+
+class _EntrySerde(Serde[Any]):
+    """Written is what the action gave, with the milliseconds that it took; read is what the framework is given."""
+
+    def __init__(self, name: str, entry: Entry[Any]) -> None:
+        self._name = name
+        self._entry = entry
+
+    def serialize(self, obj: Any) -> bytes:
+        value, latency_ms = obj
+        entry = self._entry
+        told = msgspec.json.encode({**entry.describe(value), "latency_ms": latency_ms}, enc_hook=repr)
+        try:
+            given = msgspec.json.encode(entry.codec.to_json(value))
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"what {self._name!r} gave cannot be recorded as JSON: {error}. A tool returns texts, numbers, lists, "
+                "dicts, dataclasses or pydantic models, and is annotated with its return type"
+            ) from error
+        return b'{"%b":%b,"%b":%b}' % (entry.kind.encode(), told, entry.part.encode(), given)
+
+    def deserialize(self, buf: bytes) -> Any:
+        return self._entry.codec.from_json(msgspec.json.decode(buf)[self._entry.part])
