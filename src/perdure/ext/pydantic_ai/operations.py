@@ -1,0 +1,221 @@
+"""How each thing that an agent does outside of itself is recorded: one entry each, by what it is.
+
+Pydantic AI hands over all of them, typed: requests to models, calls of tools, the lists of an MCP server's tools,
+events to deliver. What a later version adds comes here too, and is recorded as a step under its own name.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar, cast
+
+from perdure.errors import UsageError
+from perdure.ext.codecs import Codec
+from perdure.ext.conversation import Asked, Said, Usage
+from perdure.ext.durable_here import durable_here
+from perdure.ext.missing import needs
+from perdure.ext.model_calls import model_call
+from perdure.ext.pydantic_ai.messages import as_message, as_messages
+from perdure.ext.pydantic_ai.tools import recording_of
+from perdure.ext.tool_calls import Recording, Step, WithContext, tool_step, with_context_only
+from perdure.sdk.capabilities.runs import RunOptions
+
+with needs("pydantic-ai-slim", extra="pydantic-ai"):
+    from pydantic_ai.durable_exec import (
+        BoundDurableOperation,
+        CapabilityOperationId,
+        DurableOperation,
+        DurableOperationBackend,
+        DurableOperationId,
+        EventStreamHandlerId,
+        ModelCancelSuspendedResponseId,
+        ModelCompactMessagesId,
+        ModelRequestId,
+        ModelRequestParams,
+        ToolsetCallToolId,
+        ToolsetGetInstructionsId,
+        ToolsetGetToolsId,
+        ToolsetValidateToolArgumentsId,
+        durable_unit_scope,
+        record_durable_unit,
+    )
+    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.toolsets import ToolsetTool
+    from pydantic_core import to_jsonable_python
+
+P = TypeVar("P")
+W = TypeVar("W")
+R = TypeVar("R")
+
+_BY_POLICY: RunOptions[Any] = RunOptions()
+
+
+class Recorder(DurableOperationBackend[Any]):
+    """Records what one agent does. `model_options` hold for its model calls, `tools` for tools that say nothing."""
+
+    def __init__(self, agent: str, model_options: RunOptions[Any] | None, tools: Recording | None) -> None:
+        self.agent = agent
+        self.model_options = model_options
+        self.tools = tools
+
+    def bind(self, operation: DurableOperation[P, W, R]) -> BoundDurableOperation[P, W, R]:
+        return _Recorded(operation, self)
+
+    def config_for_tool(
+        self, operation: DurableOperation[P, W, R], *, tool: object | None, tool_name: str
+    ) -> Recording:
+        match operation.operation_id:
+            case ToolsetCallToolId(toolset_kind=kind):
+                return recording_of(cast("ToolsetTool[Any] | None", tool), kind, self.tools)
+            case _:
+                return Step()
+
+    def registrations(self) -> Sequence[Callable[..., object]]:
+        return ()
+
+
+class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
+    """One kind of thing that the agent does: calling it does it, unless its result is recorded."""
+
+    def __init__(self, operation: DurableOperation[P, W, R], recorder: Recorder) -> None:
+        self._operation = operation
+        self._recorder = recorder
+
+    @property
+    def operation(self) -> DurableOperation[P, W, R]:
+        return self._operation
+
+    async def __call__(self, params: P, *, config: object | None = None) -> R:
+        match self._operation.operation_id:
+            case ModelRequestId(model_name=name):
+                return await self._model_call(name, cast("ModelRequestParams", params))
+            case ToolsetCallToolId():
+                return await self._tool_call(params, config if isinstance(config, (Step, WithContext)) else Step())
+            case other:
+                return await self._step(_name(other, self._recorder.agent), params)
+
+    async def _model_call(self, name: str, params: ModelRequestParams) -> R:
+        asked = Asked(
+            model=name,
+            messages=as_messages(params.messages),
+            instructions=_instructions(params),
+            tools=[
+                {"name": tool.name, "description": tool.description, "parameters": tool.parameters_json_schema}
+                for tool in params.model_request_parameters.tool_defs.values()
+            ],
+            settings=to_jsonable_python(params.model_settings or {}, fallback=repr),
+            agent=self._recorder.agent,
+        )
+        body = _Body(self._operation, cast("P", params))
+        # The response type of streams also admits what version 2.59 recorded, which nothing here ever did.
+        said = cast("Callable[[R], Said]", _said)
+        return await body.reported(
+            model_call(asked, body.run, self._response_codec(), said, self._recorder.model_options)
+        )
+
+    async def _tool_call(self, params: Any, recording: Recording) -> R:
+        if isinstance(recording, WithContext):
+            _refuse_timeout(params)
+            return await with_context_only(params.name, partial(self._operation.handler, params))
+        body = _Body(self._operation, params)
+        arguments = to_jsonable_python(params.tool_args, fallback=repr)
+        call_id: str | None = params.ctx.tool_call_id
+        return await body.reported(
+            tool_step(params.name, arguments, body.run, self._codec(), recording.options, call_id)
+        )
+
+    async def _step(self, name: str, params: P) -> R:
+        body = _Body(self._operation, params)
+
+        async def encoded() -> Any:
+            return self._operation.result_codec.dump(await body.run())
+
+        ctx = durable_here(f"{self._recorder.agent!r}, which {name}")
+        recorded = await body.reported(ctx.run_typed(name, encoded, _BY_POLICY))
+        return self._operation.result_codec.load(recorded)
+
+    def _codec(self) -> Codec[R]:
+        codec = self._operation.result_codec
+        return Codec(codec.dump, codec.load)
+
+    def _response_codec(self) -> Codec[R]:
+        """The same without what says nothing: each part of a response has a dozen fields, of which most are None."""
+        codec = self._operation.result_codec
+
+        def to_json(response: R) -> Any:
+            dumped = _told(cast("dict[str, Any]", codec.dump(response)))
+            return {**dumped, "parts": [_told(part) for part in dumped["parts"]], "usage": _told(dumped["usage"])}
+
+        return Codec(to_json, codec.load)
+
+
+class _Body(Generic[P, R]):
+    """One thing to do, inside of a step; tells the agent's telemetry whether it was done now or had been before."""
+
+    def __init__(self, operation: DurableOperation[P, Any, R], params: P) -> None:
+        self._operation = operation
+        self._params = params
+        self._executed = False
+
+    async def run(self) -> R:
+        self._executed = True
+        with durable_unit_scope():
+            return await self._operation.handler(self._params)
+
+    async def reported(self, result: Awaitable[Any]) -> Any:
+        try:
+            return await result
+        finally:
+            record_durable_unit(executed=self._executed)
+
+
+def _name(operation: DurableOperationId, agent: str) -> str:
+    match operation:
+        case ToolsetGetToolsId(toolset_kind=kind, toolset_id=id):
+            return f"list {kind} tools" + _of(id)
+        case ToolsetGetInstructionsId(toolset_id=id):
+            return "read instructions" + _of(id)
+        case ToolsetValidateToolArgumentsId(toolset_id=id):
+            return "validate arguments" + _of(id)
+        case EventStreamHandlerId():
+            return "deliver event"
+        case ModelCompactMessagesId(model_name=model):
+            return f"{agent} has {model} compact its messages"
+        case ModelCancelSuspendedResponseId(model_name=model):
+            return f"{agent} withdraws a request to {model}"
+        case CapabilityOperationId(capability_id=id, operation=name):
+            return f"{id}.{name}"
+        case _:
+            return type(operation).__name__
+
+
+def _of(toolset_id: str | None) -> str:
+    return f" of {toolset_id}" if toolset_id else ""
+
+
+def _instructions(params: ModelRequestParams) -> str | None:
+    parts = params.model_request_parameters.instruction_parts or []
+    return "\n\n".join(part.content for part in parts) or None
+
+
+def _said(response: ModelResponse) -> Said:
+    usage = response.usage
+    return Said(
+        [as_message(response)],
+        model=response.model_name,
+        usage=Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens),
+        finish_reason=response.finish_reason,
+    )
+
+
+def _told(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _refuse_timeout(params: Any) -> None:
+    timeout = params.tool.tool_def.timeout or getattr(params.tool.toolset, "timeout", None)
+    if timeout is not None:
+        raise UsageError(
+            f"tool {params.name!r} runs with the context and has a timeout of {timeout} s, which would pass at another "
+            "time on replay. Give a timeout to what it awaits, as in `ctx.service_call(..., timeout=...)`, or record "
+            "the tool as a step with @as_step"
+        )
