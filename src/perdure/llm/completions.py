@@ -93,12 +93,14 @@ def response_id(answer: Complete) -> str:
 def refusal(status: int, message: str, retry_after_s: float | None = None) -> dict[str, Any]:
     """The body that goes with a status that is no success, in both interfaces of OpenAI."""
     kind, code = _ERRORS.get(status, ("server_error" if status >= 500 else "invalid_request_error", None))
-    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    said = f"Incorrect API key provided: {message}" if status == 401 else message  # clients go by these words
+    return {"error": {"message": said, "type": kind, "param": None, "code": code}}
 
 
 def filtered(message: str) -> tuple[int, dict[str, Any]]:
     """Status and body where the content filter is triggered."""
-    return 400, {"error": {"message": message, "type": None, "param": "prompt", "code": "content_filter"}}
+    said = f"Invalid prompt: it was flagged as potentially violating our usage policy: {message}"
+    return 400, {"error": {"message": said, "type": "invalid_request_error", "param": None, "code": "invalid_prompt"}}
 
 
 def _head(answer: Complete, kind: str) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """Functions as tools: offered to a model with their own names, docstrings and parameters."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from perdure.llm.chat import ToolCall
-from perdure.sdk.parameters import parameters_schema, read_arguments
+from perdure.sdk.parameters import as_tool, read_arguments
 
 
 def tool_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -14,12 +13,7 @@ def tool_of(function: Callable[..., Any]) -> dict[str, Any]:
     Raises:
         UsageError: a parameter cannot be given by name, or has no JSON form.
     """
-    offered = {
-        "name": function.__name__,
-        "description": inspect.getdoc(function) or "",
-        "parameters": parameters_schema(function),
-    }
-    return {"type": "function", "function": offered}
+    return {"type": "function", "function": as_tool(function)}
 
 
 def arguments_of(function: Callable[..., Any], call: ToolCall) -> dict[str, Any]:

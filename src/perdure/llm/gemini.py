@@ -5,9 +5,10 @@ function returned then belongs to the oldest call of that name which has no resu
 """
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -16,7 +17,10 @@ from perdure.llm.chat import ChatRequest, Message, Tool, ToolFunction, unknown
 from perdure.llm.sse import event, pieces
 
 _FINISH_REASONS = {"length": "MAX_TOKENS", "content_filter": "SAFETY"}
-_WRAPPERS = ("result", "output", "return_value")
+_SNAKES = re.compile(r"_([a-z])")
+_USERS_DATA = ("args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema")
+_Fields: TypeAlias = dict[str, Any]
+_WRAPPERS = ("result", "output", "content", "return_value")
 """Keys under which libraries put what is no object, since a function's response must be one."""
 
 
@@ -88,7 +92,7 @@ class _Body(msgspec.Struct, rename="camel"):
 
 def request(body: bytes) -> ChatRequest:
     """A request's body, as a request for a chat completion. Raises `msgspec.DecodeError` where it is none."""
-    fields = msgspec.json.decode(body, type=dict[str, Any])
+    fields: dict[str, Any] = _in_camel_case(msgspec.json.decode(body, type=dict[str, Any]))
     asked = msgspec.convert(fields, _Body)
     told = _text(asked.system_instruction) if asked.system_instruction else ""
     system: list[Message] = [{"role": "system", "content": told}] if told else []
@@ -132,7 +136,8 @@ def refusal(status: int, message: str, retry_after_s: float | None = None) -> di
 
 def filtered(message: str) -> tuple[int, dict[str, Any]]:
     """Status and body where the content filter is triggered: that is a success, but without candidates."""
-    return 200, {"promptFeedback": {"blockReason": "SAFETY", "blockReasonMessage": message}}
+    feedback = {"blockReason": "SAFETY", "blockReasonMessage": message}
+    return 200, {"promptFeedback": feedback, "usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 1}}
 
 
 def _response(answer: Complete, parts: list[dict[str, Any]], *, last: bool) -> dict[str, Any]:
@@ -158,6 +163,16 @@ def _calls(answer: Complete) -> Iterator[dict[str, Any]]:
     for call in answer.reply.tool_calls or ():
         arguments = json.loads(call.function.arguments)
         yield {"functionCall": {"id": call.id, "name": call.function.name, "args": arguments}}
+
+
+def _in_camel_case(said: Any) -> Any:
+    """The same with the names that we read; the interface takes them in snake case, too. Users' data stays as it is."""
+    if isinstance(said, list):
+        return [_in_camel_case(each) for each in cast(list[Any], said)]
+    if not isinstance(said, dict):
+        return said
+    named = {_SNAKES.sub(lambda found: found[1].upper(), name): value for name, value in cast(_Fields, said).items()}
+    return {name: value if name in _USERS_DATA else _in_camel_case(value) for name, value in named.items()}
 
 
 def _messages(contents: list[Content]) -> list[Message]:

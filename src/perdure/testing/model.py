@@ -87,7 +87,8 @@ class ScriptedModel:
         self.script = script
         self.usually = usually or Fault()
         self.faults: deque[Fault] = deque()
-        self._aims: list[Aim] = []
+        self.aims: list[Aim] = []
+        """What `aim` has said, for all times; clear it to have no more of it."""
         self.log = CallLog(Faulty(chat_app(self._reply, "scripted"), self._fault))
         self._server = LoopbackServer(self.log, http=CloseableProtocol)
         self.base_url = self._server.base_url
@@ -108,7 +109,8 @@ class ScriptedModel:
             "GOOGLE_GEMINI_BASE_URL": self.gemini_url,
             "GOOGLE_API_KEY": "none",
             "GOOGLE_GENAI_USE_VERTEXAI": "false",
-            "GEMINI_API_BASE": self.gemini_url,
+            "GEMINI_API_BASE": f"{self.gemini_url}/v1beta",  # LiteLLM's
+            "LITELLM_LOCAL_MODEL_COST_MAP": "true",  # else it fetches prices when imported
         }
 
     def aim(
@@ -124,14 +126,14 @@ class ScriptedModel:
         `at`: only those whose question has these words in it, or of whom this is true. `nth`: of those, only this one,
         1 for the next. `times`: of those, only so many.
         """
-        self._aims.append(Aim(fault, at, nth, times))
+        self.aims.append(Aim(fault, at, nth, times))
 
     def close(self) -> None:
         """Stops serving."""
         self._server.close()
 
     def _fault(self, call: Call) -> Fault:
-        aimed = [aim.fault for aim in self._aims if aim.hits(call)]
+        aimed = [aim.fault for aim in self.aims if aim.hits(call)]
         if aimed:
             return aimed[0]
         return self.faults.popleft() if self.faults else self.usually
