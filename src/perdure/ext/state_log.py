@@ -76,6 +76,7 @@ class StateLog:
         if not outline.spans:
             return None
         value = await self._ctx.recall(self._key(outline.drop_last()))
+        outline.dropped_by = self._ctx.invocation_id
         self._writer.set(self._name, outline)
         return value
 
@@ -83,7 +84,7 @@ class StateLog:
         """Takes all values off."""
         outline = await self._to_change()
         outline.dropped += outline.spans
-        outline.spans = []
+        outline.spans, outline.dropped_by = [], self._ctx.invocation_id
         self._writer.set(self._name, outline)
 
     @property
@@ -101,7 +102,7 @@ class StateLog:
             for first, end in outline.dropped:
                 for number in range(first, end):
                     self._writer.clear(self._key(number))
-            outline.dropped, outline.dropped_by = [], self._ctx.invocation_id
+            outline.dropped, outline.dropped_by = [], ""
         return outline
 
     def _key(self, number: int) -> str:
