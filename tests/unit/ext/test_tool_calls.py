@@ -1,0 +1,216 @@
+"""How tools are recorded: as one step, with the context, or as the call of a handler."""
+
+import asyncio
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import perdure
+from perdure.errors import UsageError
+from perdure.ext.codecs import codec_of
+from perdure.ext.remote_tools import remote_tool
+from perdure.ext.tool_calls import Step, WithContext, as_step, how_recorded, tool_step, with_context, with_context_only
+from perdure.testing import Harness
+
+
+@dataclass
+class Claim:
+    amount: int
+
+
+def plain() -> None: ...
+
+
+async def asynchronous() -> None: ...
+
+
+@as_step
+async def marked_as_step() -> None: ...
+
+
+OPTIONS = perdure.RunOptions[Any](max_attempts=7)
+
+
+@as_step(options=OPTIONS)
+async def marked_with_options() -> None: ...
+
+
+@with_context
+async def marked_with_context() -> None: ...
+
+
+class Callable_:
+    async def __call__(self) -> None: ...
+
+    async def method(self) -> None: ...
+
+    @as_step
+    async def step_method(self) -> None: ...
+
+
+@functools.wraps(marked_as_step)
+async def wrapping() -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("fn", "recording"),
+    [
+        (plain, Step()),
+        (asynchronous, WithContext()),
+        (marked_as_step, Step()),
+        (marked_with_options, Step(OPTIONS)),
+        (marked_with_context, WithContext()),
+        (Callable_(), WithContext()),
+        (Callable_().method, WithContext()),
+        (Callable_().step_method, Step()),
+        (wrapping, Step()),
+        (functools.partial(marked_as_step), Step()),
+        (len, Step()),
+    ],
+)
+def test_a_function_says_how_it_is_recorded(fn: Any, recording: Step | WithContext) -> None:
+    assert how_recorded(fn) == recording
+
+
+def test_a_plain_function_cannot_be_run_with_the_context() -> None:
+    with pytest.raises(UsageError, match="plain must be `async def`"):
+        with_context(plain)
+
+
+def calling(body: Any) -> tuple[perdure.Service, Any]:
+    tools = perdure.Service("Tools")
+
+    @tools.handler()
+    async def call(ctx: perdure.Context) -> Any:
+        return await body(ctx)
+
+    return tools, call
+
+
+async def test_a_step_runs_once_and_its_entry_holds_arguments_and_result() -> None:
+    ran: list[int] = []
+
+    async def look_up() -> Claim:
+        ran.append(1)
+        return Claim(12)
+
+    async def body(ctx: perdure.Context) -> int:
+        found = await tool_step("look_up", {"id": 7}, look_up, codec_of(Claim), call_id="call_1")
+        await ctx.run_typed("later", lambda: None)
+        assert isinstance(found, Claim)
+        return found.amount
+
+    tools, call = calling(body)
+    async with Harness(tools, always_replay=True) as h:
+        sent = await h.send(call)
+        assert await h.attach(call, sent) == 12
+        value = h.journal(sent).runs("tool look_up")[0].value
+    assert ran == [1]
+    assert value["tool_call"] | {"latency_ms": 0} == {
+        "name": "look_up",
+        "arguments": {"id": 7},
+        "call_id": "call_1",
+        "latency_ms": 0,
+    }
+    assert value["result"] == {"amount": 12}
+
+
+async def test_an_error_that_stays_is_terminal_after_three_tries() -> None:
+    ran: list[int] = []
+
+    async def fails() -> None:
+        ran.append(1)
+        raise ValueError("no such city")
+
+    tools, call = calling(lambda ctx: tool_step("weather", {}, fails))
+    async with Harness(tools) as h:
+        with pytest.raises(perdure.TerminalError, match="ValueError: no such city"):
+            await h.call(call)
+    assert len(ran) == 3
+
+
+async def test_tools_at_once_run_at_once_and_replay_in_any_order() -> None:
+    under_way: list[int] = []
+    most: list[int] = []
+
+    async def slow(seconds: float) -> float:
+        under_way.append(1)
+        most.append(len(under_way))
+        await asyncio.sleep(seconds)
+        under_way.pop()
+        return seconds
+
+    async def tool(seconds: float) -> float:
+        return await tool_step(f"wait {seconds}", {}, functools.partial(slow, seconds))
+
+    async def body(ctx: perdure.Context) -> list[float]:
+        waited = await asyncio.gather(*(tool(seconds) for seconds in (3.0, 1.0, 2.0)))
+        await ctx.run_typed("sum up", lambda: None)
+        return waited
+
+    tools, call = calling(body)
+    async with Harness(tools) as h:
+        assert await h.call(call) == [3.0, 1.0, 2.0]
+        assert max(most) == 3
+        await h.crash_at_every_step(call)
+
+
+async def test_a_tool_with_the_context_may_await_nothing_else() -> None:
+    async def body(ctx: perdure.Context) -> None:
+        await with_context_only("weather", lambda: asyncio.sleep(1))
+
+    tools, call = calling(body)
+    async with Harness(tools, disable_retries=True) as h:
+        with pytest.raises(AssertionError, match="tool 'weather' awaits something other than its context"):
+            await h.call(call)
+
+
+async def test_a_handler_as_a_tool_has_its_shape_and_calls_it() -> None:
+    fraud = perdure.Service("FraudAgent")
+
+    @fraud.handler("run")
+    async def check_fraud(ctx: perdure.Context, claim: Claim) -> str:
+        """Says whether a claim looks fraudulent."""
+        return f"{claim.amount} is fine"
+
+    tool = remote_tool(check_fraud)
+    assert tool.__name__ == "check_fraud"
+    assert tool.__doc__ == "Says whether a claim looks fraudulent."
+    assert tool.__annotations__ == {"claim": Claim, "return": str}
+    assert how_recorded(tool) == WithContext()
+
+    async def body(ctx: perdure.Context) -> str:
+        return await with_context_only("check_fraud", lambda: tool(claim=Claim(3)))
+
+    tools, call = calling(body)
+    async with Harness(tools, fraud) as h:
+        assert await h.call(call) == "3 is fine"
+        assert h.journal(h.invocations(call)[0].id).types() == ["input", "call", "output"]
+
+
+async def test_an_object_as_a_tool_needs_its_key() -> None:
+    accounts = perdure.VirtualObject("Accounts")
+
+    @accounts.handler()
+    async def balance(ctx: perdure.ObjectContext) -> str:
+        return f"that of {ctx.key()}"
+
+    with pytest.raises(UsageError, match="is a handler of a virtual object: say which one by `key=`"):
+        remote_tool(balance)
+    tool = remote_tool(balance, key="mia", description="The customer's balance.")
+    assert tool.__doc__ == "The customer's balance."
+    tools, call = calling(lambda ctx: tool())
+    async with Harness(tools, accounts) as h:
+        assert await h.call(call) == "that of mia"
+
+
+async def test_a_service_as_a_tool_has_no_key() -> None:
+    service = perdure.Service("Service")
+
+    @service.handler()
+    async def run(ctx: perdure.Context) -> None: ...
+
+    with pytest.raises(UsageError, match="it has no key"):
+        remote_tool(run, key="mia")
