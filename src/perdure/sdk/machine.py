@@ -56,6 +56,7 @@ class Machine:
         "_expected",
         "_further_signals",
         "_given_up",
+        "_has_proposed",
         "_next_completion_id",
         "_next_signal",
         "_pending",
@@ -95,6 +96,7 @@ class Machine:
         self._next_completion_id = 1
         self._next_signal = FIRST_AWAKEABLE_SIGNAL
         self._proposed: dict[int, pb.NotificationMessage] = {}
+        self._has_proposed = False
         self._callees: dict[Handle, str | None] = {}
         self._given_up: set[Handle] = set()
         self._cancels = 0
@@ -192,6 +194,11 @@ class Machine:
         self._notified(notification)
 
     # What user code asks
+
+    @property
+    def has_added(self) -> bool:
+        """Whether this attempt has brought the journal anything new: entries, or results of runs."""
+        return self.journal.written > 0 or self._has_proposed
 
     @property
     def random_seed(self) -> int:
@@ -345,6 +352,7 @@ class Machine:
             proposal.failure.CopyFrom(result)
             notification.failure.CopyFrom(result)
         self._proposed[handle] = notification
+        self._has_proposed = True
         self.emit(Envelope(MessageType.PROPOSE_RUN_COMPLETION, proposal, self.version >= RUN_ACKS))
 
     def _completion_id(self) -> int:

@@ -198,7 +198,7 @@ class Runs(Capability):
         """In the loop's thread: issues the command, and executes it unless its result has been recorded."""
         machine = self._progress.machine
         limit = time_limit(run.options.timeout, f"run {name!r}", "was not done")
-        first = machine.journal.written == 0
+        first = not machine.has_added
         handle = machine.issue_completable(pb.RunCommandMessage(name=checked("the name of a run", name)))
         index = machine.journal.index
         deadline = None if limit is None else Deadline(self._progress, handle, limit)
