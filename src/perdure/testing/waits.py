@@ -54,8 +54,9 @@ def _wait_of(task: "asyncio.Task[Any]", frames: list[FrameType]) -> Wait:
         inside = Path(file).relative_to(_PERDURE).as_posix()
         if inside == "sdk/threads.py":
             return Wait.THREAD
-        return Wait.INSIDE if inside.startswith(_INSIDE) else Wait.OUTSIDE
-    if file.startswith(_ASYNCIO):
+        if inside.startswith(_INSIDE):
+            return Wait.INSIDE
+    elif file.startswith(_ASYNCIO):
         name = Path(file).name
         if name in _LOCKS:
             # A lock of user code is opened by user code; one of a library, by what the library waits for.
