@@ -92,8 +92,8 @@ class Calls(Capability):
         headers: Headers = None,
         **more: Unpack[CallMore],
     ) -> DurableCallFuture[O]:
-        """Calls a service's handler. Await the result."""
-        return self._call(_typed(tpe), arg, self._options(idempotency_key, headers, more), more.get("timeout"))
+        """Calls a service's handler; of a virtual object, the one with the empty key. Await the result."""
+        return self._call(_unkeyed(tpe), arg, self._options(idempotency_key, headers, more), more.get("timeout"))
 
     def service_send(
         self,
@@ -105,7 +105,7 @@ class Calls(Capability):
         **more: Unpack[FlowOptions],
     ) -> SendHandle:
         """Sends to a service's handler, after `send_delay` if given, and does not wait for the result."""
-        return self._send(_typed(tpe), arg, self._options(idempotency_key, headers, more), send_delay)
+        return self._send(_unkeyed(tpe), arg, self._options(idempotency_key, headers, more), send_delay)
 
     def object_call(
         self,
@@ -247,10 +247,14 @@ class Calls(Capability):
             command.limit_key = options.limit_key
 
 
+def _unkeyed(function: Callable[..., Any]) -> CallTarget:
+    return _typed(function, "" if handler_of(function).service.kind == "VIRTUAL_OBJECT" else None)
+
+
 def _typed(function: Callable[..., Any], key: str | None = None) -> CallTarget:
     definition = handler_of(function)
     service = definition.service
     if (key is None) != (service.kind == "SERVICE"):
-        verb = "service_call or service_send" if service.kind == "SERVICE" else "a key: object_call, workflow_call"
+        verb = "service_call or service_send" if service.kind == "SERVICE" else "a key: workflow_call or workflow_send"
         raise UsageError(f"{definition.target} is a {service.kind.lower().replace('_', ' ')}: call it with {verb}")
     return CallTarget(service.name, definition.name, key, definition.input_serde, definition.output_serde)
