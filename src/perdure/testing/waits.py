@@ -58,6 +58,8 @@ def _wait_of(task: "asyncio.Task[Any]", frames: list[FrameType]) -> Wait:
             return Wait.INSIDE
     elif file.startswith(_ASYNCIO):
         name = Path(file).name
+        if name == "queues.py" and _is_library(frames[0].f_code.co_filename):
+            return Wait.INSIDE  # a library's own worker, which has no work: who gives it some is looked at itself
         if name in _LOCKS:
             # A lock of user code is opened by user code; one of a library, by what the library waits for.
             user = next((each for each in reversed(frames) if not each.f_code.co_filename.startswith(_ASYNCIO)), None)

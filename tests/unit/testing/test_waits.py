@@ -1,0 +1,49 @@
+"""What a task is seen to wait for: time may jump only while it is nothing outside of the process."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from perdure.testing.waits import Wait, waiting_of
+
+_LIBRARY = """
+async def works(queue):
+    while True:
+        await queue.get()
+
+async def asks(event):
+    await event.wait()
+"""
+
+
+def library() -> dict[str, Callable[[Any], Coroutine[Any, Any, None]]]:
+    """A module that is installed, not the user's own."""
+    module: dict[str, Any] = {}
+    exec(compile(_LIBRARY, "/venv/lib/site-packages/library.py", "exec"), module)
+    return module
+
+
+async def asked_by_a_user() -> None:
+    await library()["asks"](asyncio.Event())
+
+
+@pytest.mark.parametrize(
+    ("waits", "wait"),
+    [
+        (lambda: library()["works"](asyncio.Queue()), Wait.INSIDE),  # such as LiteLLM's, which logs
+        (lambda: library()["asks"](asyncio.Event()), Wait.OUTSIDE),
+        (asked_by_a_user, Wait.OUTSIDE),
+    ],
+    ids=["a worker of a library without work", "a task of a library", "a user's task in a library"],
+)
+async def test_a_library_waits_for_what_is_outside_but_its_idle_workers_do_not(
+    waits: Callable[[], Coroutine[Any, Any, None]], wait: Wait
+) -> None:
+    task = asyncio.ensure_future(waits())
+    await asyncio.sleep(0)
+    try:
+        assert waiting_of(task).wait is wait
+    finally:
+        task.cancel()
