@@ -1,0 +1,126 @@
+"""Chat models whose requests are recorded.
+
+The seam is `_agenerate`, which each chat model implements: binding of tools, structured output, retries, fallbacks and
+chains are built upon it, and remain what they are. The durable model is of a subclass of the model's own class.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, NoReturn, TypeVar, cast
+
+from perdure.errors import Cancelled, UsageError
+from perdure.ext.durable_here import durable_here
+from perdure.ext.langchain.cancelling import CancelledInGraph
+from perdure.ext.langchain.determinism import inline
+from perdure.ext.langchain.messages import RESULT, asked, said
+from perdure.ext.missing import needs
+from perdure.ext.model_calls import model_call
+from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.progress import run_key_var
+
+with needs("langchain", extra="langchain"):
+    from langchain.chat_models import init_chat_model
+    from langchain_core.language_models.chat_models import BaseChatModel
+    from langchain_core.outputs import ChatResult
+    from langchain_core.rate_limiters import BaseRateLimiter
+    from langchain_core.tracers._streaming import (
+        _StreamingCallbackHandler,  # pyright: ignore[reportPrivateUsage]  the only way to tell who wants tokens
+        _V2StreamingCallbackHandler,  # pyright: ignore[reportPrivateUsage]  the same
+    )
+
+M = TypeVar("M", bound=BaseChatModel)
+
+_NO_STREAMING: Final = (
+    "tokens cannot be streamed durably: a response is recorded as a whole. Use ainvoke, or astream with "
+    'stream_mode="updates" or "values"'
+)
+
+
+class Recorder:
+    """What a durable model adds to the model."""
+
+    def __init__(self, options: RunOptions[Any] | None, rate_limiter: BaseRateLimiter | None) -> None:
+        self.options = options
+        self.rate_limiter = rate_limiter
+
+
+def durable_model(model: str | M, run_options: RunOptions[Any] | None = None) -> M:
+    """The same chat model, with each of its requests recorded in the journal: for graphs that call models themselves.
+
+    `run_options`: how often a request is tried, and how long; else the invocation's policy says it. A cache that is
+    set for all models is not asked: what was recorded is not asked for again anyhow.
+    """
+    chosen = cast("M", init_chat_model(model)) if isinstance(model, str) else model
+    if not isinstance(chosen, BaseChatModel):  # pyright: ignore[reportUnnecessaryIsInstance]  code without types
+        raise UsageError(f"durable_model takes a chat model or a model's name, not {chosen!r}")
+    return recorded_by(Recorder(run_options, chosen.rate_limiter), chosen)
+
+
+def recorded_by(recorder: Recorder, model: M) -> M:
+    """The model, recorded; one that is recorded already stays as it is."""
+    if isinstance(model, _Recorded):
+        return model
+    if recorder.rate_limiter is not model.rate_limiter:
+        recorder = Recorder(recorder.options, model.rate_limiter)
+    changes = {"cache": False, "rate_limiter": None, "disable_streaming": True, "recorder": recorder}
+    durable_class = _durable_class(type(model))
+    durable = durable_class.__new__(durable_class)
+    durable.__setstate__(model.model_copy(update=changes).__getstate__())
+    return durable
+
+
+class _Recorded:
+    """What stands in front of a model's own class. It is entered anew for each request, in the run that records it."""
+
+    recorder: Recorder
+
+    async def _agenerate(
+        self, messages: Any, stop: list[str] | None = None, run_manager: Any = None, **bound: Any
+    ) -> ChatResult:
+        ask = cast("Callable[..., Any]", super()._agenerate)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        fallback_id = (
+            f"lc_run--{durable_here('a durable chat model').uuid()}"  # LangChain's would differ on each replay
+        )
+        if run_manager is not None:
+            if any(
+                isinstance(each, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
+                for each in run_manager.handlers
+            ):
+                raise UsageError(_NO_STREAMING)
+            inline(run_manager.handlers)
+
+        async def request() -> ChatResult:
+            if self.recorder.rate_limiter is not None:
+                await self.recorder.rate_limiter.aacquire(blocking=True)
+            result: ChatResult = await ask(messages, stop=stop, run_manager=run_manager, **bound)
+            for each in result.generations:
+                each.message.id = each.message.id or fallback_id
+            return result
+
+        given = bound if stop is None else {**bound, "stop": stop}
+        try:
+            agent = None if run_manager is None else cast("dict[str, Any]", run_manager.metadata).get("lc_agent_name")
+            question = asked(cast(BaseChatModel, self), messages, given, agent)
+            return await model_call(question, request, RESULT, said, self.recorder.options)
+        except Cancelled as error:
+            raise CancelledInGraph from error
+
+    def _generate(
+        self, messages: Any, stop: list[str] | None = None, run_manager: Any = None, **bound: Any
+    ) -> ChatResult:
+        if run_key_var.get() is None:
+            raise UsageError("a durable chat model cannot be asked by invoke(), which blocks: await ainvoke()")
+        generate = cast("Callable[..., Any]", super()._generate)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        return generate(messages, stop=stop, run_manager=run_manager, **bound)
+
+    def stream(self, *_: Any, **__: Any) -> NoReturn:
+        raise UsageError(_NO_STREAMING)
+
+    def astream(self, *_: Any, **__: Any) -> NoReturn:
+        raise UsageError(_NO_STREAMING)
+
+
+@cache
+def _durable_class(kind: type[M]) -> type[M]:
+    fields = {"__annotations__": {"recorder": Any}, "recorder": None, "__module__": __name__}
+    return cast("type[M]", type(f"Durable{kind.__name__}", (_Recorded, kind), fields))
