@@ -1,0 +1,97 @@
+"""The model of an agent, with each of its answers recorded.
+
+ADK asks models by `BaseLlm.generate_content_async`, and looks at their class and capabilities to know what they can do.
+So a model stays what it is: its durable twin is a copy that differs in this one method, which asks the user's own.
+"""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from perdure.ext.adk import messages
+from perdure.ext.adk.clock import Clock
+from perdure.ext.adk.failures import check, note
+from perdure.ext.codecs import Codec
+from perdure.ext.conversation import Said
+from perdure.ext.durable_here import durable_here
+from perdure.ext.missing import needs
+from perdure.ext.model_calls import model_call
+from perdure.sdk.capabilities.runs import RunOptions, run_key
+
+with needs("google-adk", extra="adk"):
+    from google.adk.models.base_llm import BaseLlm
+    from google.adk.models.llm_request import LlmRequest
+    from google.adk.models.llm_response import LlmResponse
+    from google.genai import types
+
+
+def durable_model(model: BaseLlm, agent: str, invocation_id: str, options: RunOptions[Any] | None) -> BaseLlm:
+    """The model's durable twin, for one agent in one invocation of ADK."""
+    twin = model.model_copy()
+    # pydantic lets no method be replaced by assignment
+    object.__setattr__(twin, "generate_content_async", _Asking(model, agent, invocation_id, options))
+    return twin
+
+
+class _Asking:
+    """`generate_content_async` of a durable twin."""
+
+    def __init__(self, model: BaseLlm, agent: str, invocation_id: str, options: RunOptions[Any] | None) -> None:
+        self._model = model
+        self._agent = agent
+        self._invocation_id = invocation_id
+        self._options = options
+
+    async def __call__(self, llm_request: LlmRequest, stream: bool = False) -> AsyncGenerator[LlmResponse, None]:
+        ctx = durable_here(f"the model of agent {self._agent!r}")
+        check(ctx, self._invocation_id)
+        contents = llm_request.contents
+
+        async def ask() -> _Answer:
+            async with aclosing(self._model.generate_content_async(_of_step(llm_request), stream)) as responses:
+                return _Answer([each async for each in responses], time.time())
+
+        def said(answer: _Answer) -> Said:
+            return messages.said(contents, answer.responses)
+
+        try:
+            asked = messages.asked(llm_request, self._agent)
+            answer = await model_call(asked, ask, _ANSWER, said, self._options)
+        except BaseException as error:
+            note(ctx, self._invocation_id, error)
+            raise
+        ctx.attached(Clock).reach(answer.at)
+        for response in answer.responses:
+            yield response
+
+
+def _of_step(request: LlmRequest) -> LlmRequest:
+    """The request for one try: models change what they are given, and may tell the provider which step it is."""
+    options = request.config.http_options or types.HttpOptions()
+    headers = {**(options.headers or {}), "Idempotency-Key": run_key()}
+    config = request.config.model_copy(update={"http_options": options.model_copy(update={"headers": headers})})
+    return request.model_copy(update={"config": config, "contents": list(request.contents)})
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    responses: list[LlmResponse]
+    at: float
+    """When it was there."""
+
+
+def _to_json(answer: _Answer) -> Any:
+    responses = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in answer.responses]
+    return {"responses": responses, "at": answer.at}
+
+
+def _from_json(value: Any) -> _Answer:
+    # From text, not from dicts: only so does pydantic know what bytes were written as.
+    return _Answer(
+        [LlmResponse.model_validate_json(msgspec.json.encode(each)) for each in value["responses"]], value["at"]
+    )
+
+
+_ANSWER: Codec[_Answer] = Codec(_to_json, _from_json)
