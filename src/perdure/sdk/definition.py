@@ -217,7 +217,7 @@ class ServiceDefinition:
             if definition.name in self.handlers:
                 raise UsageError(f"{self.name} has a handler {definition.name!r} already")
             self.handlers[definition.name] = definition
-            return _tagged(fn, definition)
+            return tagged(fn, definition)
 
         return decorate
 
@@ -227,7 +227,7 @@ def _documented(fn: Callable[..., Any]) -> dict[str, Any]:
     return {"description": inspect.getdoc(fn)}
 
 
-def _tagged(fn: Function, definition: HandlerDefinition) -> Function:
+def tagged(fn: Function, definition: HandlerDefinition) -> Function:
     """A function like `fn`, to be called, or passed to `ctx.service_call`; `fn` may serve other services too."""
 
     async def call_async(*args: Any, **kwargs: Any) -> Any:

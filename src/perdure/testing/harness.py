@@ -20,15 +20,19 @@ import msgspec
 from perdure.engine.answers import Outcome
 from perdure.engine.config import EngineConfig, HandlerDefaults
 from perdure.engine.engine import Engine as Core
+from perdure.engine.store.database import FILE_NAME
 from perdure.errors import Conflict, EngineStopping, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope
 from perdure.sdk.attempt import Attempt
 from perdure.sdk.definition import HandlerDefinition, HandlerFunction, ServiceDefinition, handler_of
 from perdure.sdk.endpoint import Endpoint
-from perdure.testing.committers import CrashingCommitter, CrashPoint
+from perdure.testing.asked_again import AskedAgain
+from perdure.testing.committers import CrashingCommitter, CrashPoint, Known, Nth, Place
 from perdure.testing.fakes import Fails, Fake, Kind, Spy, unknown_handler
 from perdure.testing.journal import Journal
+from perdure.testing.model import ScriptedModel
+from perdure.testing.recorded import Step, read_steps
 from perdure.testing.store import Seen, Store
 from perdure.testing.stuck import Watch
 from perdure.testing.virtual_time import VirtualTime
@@ -88,6 +92,7 @@ class Harness(TypedCalls):
         self._patience_s = patience.total_seconds()
         self._endpoint = Endpoint(self._services, clock=self._now_s)
         self._crash_point: CrashPoint | None = None
+        self._commits: list[set[Place]] = []
         self._stale = False  # a fake brought a handler that the engine does not know yet
         self._attempts: list[Attempt] = []
         self._engine: Core | None = None
@@ -266,11 +271,16 @@ class Harness(TypedCalls):
         key: str | None = None,
         before: Callable[["Harness"], Awaitable[object]] | None = None,
         meanwhile: Callable[["Harness"], Awaitable[object]] | None = None,
+        everywhere: bool = False,
+        model: ScriptedModel | None = None,
     ) -> None:
         """Runs a handler once plain, once suspended at each await, and with a crash before and after each entry of its
-        journal, each time on a fresh engine; all must have the same outcome and the same effects.
+        journal (those that are committed together count as one), each time on a fresh engine; all must have the same
+        outcome and the same effects.
 
         `before`: brings each engine to where the handler can run. `meanwhile`: what goes on while it runs.
+        `everywhere`: with a crash at each entry of the journals of what it calls and sends, too.
+        `model`: what its agents ask. It must be asked nothing again that a journal has the answer to.
         Effects are: what is called and sent, state, and what spies saw (a run that was tried again counts once).
 
         Raises:
@@ -278,7 +288,8 @@ class Harness(TypedCalls):
         """
         from perdure.testing.crashes import Rehearsal  # it makes harnesses, as this one begins rehearsals
 
-        await Rehearsal(self, handler, arg, key, before, meanwhile).run()
+        again = AskedAgain(model.log) if model is not None else None
+        await Rehearsal(self, handler, arg, key, before, meanwhile, everywhere, again).run()
 
     async def restart(self) -> None:
         """Crashes the engine and all running attempts, and starts an engine on what was committed."""
@@ -291,8 +302,39 @@ class Harness(TypedCalls):
         """Has the engine crash once, right before or right after this entry of a journal is committed."""
         self._check_open()
         id = id_of(invocation_id)
-        self._crash_point = CrashPoint(id, self._store.number(id), index, before=before, crash=self.crash)
+        known = Known(id, self._store.number(id))
+        self._crash_point = CrashPoint(known, index, before=before, crash=self.crash)
         return self._crash_point
+
+    def crash_at_nth(
+        self, target: str, n: int, index: int, *, before: bool, first: Callable[[], None] = lambda: None
+    ) -> CrashPoint:
+        """Like `crash_at`, in the n-th invocation of `Service/handler` or `Service/key/handler` from now on.
+
+        `first` is called right before the crash: it sees what the next engine will find.
+        """
+        self._check_open()
+
+        def crash() -> None:
+            first()
+            self.crash()
+
+        nth = Nth(target, n, self._store.last_number())
+        self._crash_point = CrashPoint(nth, index, before=before, crash=crash)
+        return self._crash_point
+
+    def commits(self) -> list[set[tuple[str, int]]]:
+        """The entries that were committed together, each as its invocation's id and its index, in order."""
+        self._check_open()
+        ids = self._store.ids()
+        return [
+            {(ids[number], index) for number, index in places if number in ids} for places in self._commits if places
+        ]
+
+    def steps(self) -> list[Step]:
+        """The runs in all journals, with their results as they are recorded."""
+        self._check_open()
+        return read_steps(Path(self._folder.name) / FILE_NAME)
 
     def crash(self) -> None:
         """Drops the engine and all running attempts at once; the next engine is there soon."""
@@ -346,7 +388,7 @@ class Harness(TypedCalls):
         self._engine = Core(
             replace(self._config, data_dir=Path(self._folder.name)),
             clock=lambda: int(self._now_s() * 1000),
-            committer=lambda writer, loop: CrashingCommitter(writer, loop, lambda: self._crash_point),
+            committer=lambda writer, loop: CrashingCommitter(writer, loop, lambda: self._crash_point, self._commits),
             timer_check_s=float("inf"),
         )
         self._stale = False

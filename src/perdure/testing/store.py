@@ -25,7 +25,12 @@ class Seen(Struct, frozen=True):
 
     @property
     def target(self) -> str:
-        return "/".join(part for part in (self.service, self.key, self.handler) if part is not None)
+        return target_name(self.service, self.key, self.handler)
+
+
+def target_name(service: str, key: str | None, handler: str) -> str:
+    """What an invocation is of, as one text."""
+    return "/".join(part for part in (service, key, handler) if part is not None)
 
 
 class Store:
@@ -43,6 +48,14 @@ class Store:
         """What keys an invocation's rows; None if there is no such invocation."""
         found = self._query("select number from invocation where id = ?", invocation_id)
         return found[0][0] if found else None
+
+    def ids(self) -> dict[int, str]:
+        """Of all invocations, by number."""
+        return dict(cast(list[tuple[int, str]], self._query("select number, id from invocation")))
+
+    def last_number(self) -> int:
+        """That of the newest invocation; 0 if there is none."""
+        return self._query("select coalesce(max(number), 0) from invocation")[0][0]
 
     def journal(self, invocation_id: str) -> list[Envelope]:
         """The entries of an invocation's journal. Raises `UnknownInvocation`."""

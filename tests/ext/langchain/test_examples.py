@@ -1,0 +1,11 @@
+"""The examples with LangChain and LangGraph."""
+
+import pytest
+
+from tests.ext.patterns.suite import Examples
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+class TestExamples(Examples):
+    VERSION = "with_langchain"

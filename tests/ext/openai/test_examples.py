@@ -1,0 +1,11 @@
+"""The examples with OpenAI Agents."""
+
+import pytest
+
+from tests.ext.patterns.suite import Examples
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+class TestExamples(Examples):
+    VERSION = "with_openai_agents"
