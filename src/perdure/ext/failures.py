@@ -11,6 +11,9 @@ E = TypeVar("E", bound=BaseException)
 _PASSING: Final = frozenset((408, 409, 425, 429))
 """Of the statuses below 500 those that another try may mend: timeout, conflict, too early, too many requests."""
 
+_UNREADABLE: Final = "aiohttp.http_exceptions"
+"""Their `code` is 400 where a response cannot be read, such as one that was cut: nobody answered 400."""
+
 _FILTERED: Final = frozenset(("content_filter", "content_policy_violation", "responsibleaipolicyviolation"))
 """What providers call a request that their filter refuses; in lower case."""
 
@@ -48,13 +51,16 @@ def of_provider(error: BaseException) -> BaseException:
         return error
     for each in _chain(error):
         status = status_of(each)
-        if status is not None and 400 <= status < 500 and (status not in _PASSING or _filtered(each)):
-            return TerminalError(f"{type(each).__name__}: {each}", status)
+        if status is not None:  # the outermost knows best: what is behind it may be of the connection
+            final = 400 <= status < 500 and (status not in _PASSING or _filtered(each))
+            return TerminalError(f"{type(each).__name__}: {each}", status) if final else error
     return error
 
 
 def status_of(error: BaseException) -> int | None:
     """The HTTP status that an exception of a provider's library stands for; None where it stands for none."""
+    if type(error).__module__ == _UNREADABLE:
+        return None
     response = getattr(error, "response", None)
     # openai, anthropic, litellm and pydantic-ai; google-genai; httpx
     for holder, name in ((error, "status_code"), (error, "code"), (response, "status_code"), (error, "status")):

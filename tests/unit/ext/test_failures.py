@@ -80,6 +80,32 @@ def test_the_status_behind_what_a_framework_raised_counts() -> None:
     assert (told.message, told.status_code) == ("Refused: bad key", 401)
 
 
+def test_a_response_that_was_cut_is_no_refusal() -> None:
+    class Cut(Exception):  # aiohttp's ContentLengthError
+        code = 400
+        __module__ = "aiohttp.http_exceptions"
+
+    class Unavailable(Exception):
+        status_code = 500
+
+    of_a_library, bare = Unavailable("no connection"), ConnectionError()
+    of_a_library.__cause__ = bare.__cause__ = Cut()
+    assert of_provider(of_a_library) is of_a_library
+    assert of_provider(bare) is bare
+
+
+def test_the_outermost_status_counts() -> None:
+    class Refused(Exception):
+        status_code = 400
+
+    class Overloaded(Exception):
+        status_code = 503
+
+    error = Overloaded()
+    error.__context__ = Refused()
+    assert of_provider(error) is error
+
+
 def test_a_missing_library_is_named_with_its_extra() -> None:
     with (
         pytest.raises(
