@@ -8,31 +8,29 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
 
-import msgspec
-
 from perdure.engine.answers import Outcome
 from perdure.engine.config import EngineConfig, HandlerDefaults
 from perdure.engine.engine import Engine as Core
 from perdure.engine.store.database import FILE_NAME
 from perdure.errors import Conflict, EngineStopping, UsageError
-from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope
 from perdure.sdk.attempt import Attempt
-from perdure.sdk.definition import HandlerDefinition, HandlerFunction, ServiceDefinition, handler_of
+from perdure.sdk.definition import HandlerFunction, ServiceDefinition, handler_of
 from perdure.sdk.endpoint import Endpoint
 from perdure.testing.asked_again import AskedAgain
 from perdure.testing.committers import CrashingCommitter, CrashPoint, Known, Nth, Place
-from perdure.testing.fakes import Fails, Fake, Kind, Spy, unknown_handler
+from perdure.testing.fakes import Fails, Fake, Kind, Spy
 from perdure.testing.journal import Journal
+from perdure.testing.listening import Listening
 from perdure.testing.model import ScriptedModel
 from perdure.testing.recorded import Step, read_steps
+from perdure.testing.served import Served, listed
 from perdure.testing.store import Seen, Store
 from perdure.testing.stuck import Watch
 from perdure.testing.virtual_time import VirtualTime
@@ -78,26 +76,17 @@ class Harness(TypedCalls):
         config: EngineConfig | None = None,
         patience: timedelta = timedelta(days=3650),
     ) -> None:
-        match services:
-            case Endpoint():
-                self._services = [*services.services, *more]
-            case ServiceDefinition():
-                self._services = [services, *more]
-            case _:
-                self._services = [*services, *more]
+        self._served = Served(listed(services, more), self._now_s)
         self._start = start if start.tzinfo is not None else start.replace(tzinfo=UTC)
         self._config = config or _KEEPS_ALL
         self._always_replay = always_replay
         self._disable_retries = disable_retries
         self._patience_s = patience.total_seconds()
-        self._endpoint = Endpoint(self._services, clock=self._now_s)
         self._crash_point: CrashPoint | None = None
         self._commits: list[set[Place]] = []
-        self._stale = False  # a fake brought a handler that the engine does not know yet
         self._attempts: list[Attempt] = []
         self._engine: Core | None = None
         self._restarting: asyncio.Task[None] | None = None
-        self.fakes: list[Fake] = []
         self.spies: list[Spy] = []
 
     # ---- time ----
@@ -170,8 +159,8 @@ class Harness(TypedCalls):
         if self._restarting is not None:
             await asyncio.shield(self._restarting)
         assert self._engine is not None
-        if self._stale:
-            self._stale = False
+        if self._served.stale:
+            self._served.stale = False
             transport = self._transport()
             self._engine.deployments.embed(transport, await transport.discover())
         return self._engine
@@ -218,10 +207,12 @@ class Harness(TypedCalls):
         `returns`: the result, or an exception to raise, or a function `fn()`, `fn(arg)` or `fn(ctx, arg)`.
         `fails`: how many attempts fail first, or the exceptions that they fail with.
         """
-        definition = self._definition(handler, kind)
-        fake = Fake(definition.target, returns, fails)
-        self._install(definition, fake)
-        return fake
+        return self._served.fake(handler, returns, fails, kind)
+
+    @property
+    def fakes(self) -> list[Fake]:
+        """Those that were put in place, the last for each handler."""
+        return self._served.fakes
 
     def spy(self, fn: Callable[..., Any]) -> Any:
         """`fn` with its calls recorded, as `.calls`; `crash_at_every_step` takes them for effects outside.
@@ -231,35 +222,6 @@ class Harness(TypedCalls):
         spy = Spy(getattr(fn, "__name__", repr(fn)))
         self.spies.append(spy)
         return spy.wrap(fn)
-
-    def _definition(self, handler: Callable[..., Any] | str, kind: Kind) -> HandlerDefinition:
-        if not isinstance(handler, str):
-            return handler_of(handler)
-        for service in self._services:
-            for each in service.handlers.values():
-                if each.target == handler:
-                    return each
-        return unknown_handler(handler, kind)
-
-    def _install(self, definition: HandlerDefinition, fake: Fake) -> None:
-        """Serves a fake in place of the handler, if there is one."""
-
-        async def run(ctx: Any, *arguments: Any) -> Any:
-            return await fake.run(ctx, *arguments)
-
-        scripted = replace(definition, fn=run, is_async=True, invocation_context_managers=())
-        known = next((each for each in self._services if each.name == definition.service.name), None)
-        if known is None:
-            service = copy(ServiceDefinition.__new__(ServiceDefinition))
-            service.service_tag, service.kind = definition.service, definition.service.kind
-            service.handlers = {}
-        else:
-            service = copy(known)
-        self._stale = self._stale or definition.name not in service.handlers
-        service.handlers = {**service.handlers, definition.name: scripted}
-        self._services = [*(each for each in self._services if each is not known), service]
-        self._endpoint = Endpoint(self._services, clock=self._now_s)
-        self.fakes = [*(each for each in self.fakes if each.target != fake.target), fake]
 
     # ---- crashes ----
 
@@ -355,14 +317,14 @@ class Harness(TypedCalls):
     def twin(self, *, always_replay: bool = False) -> "Harness":
         """Another harness of the same services, fakes and spies."""
         twin = Harness(
-            self._services,
+            self._served.services,
             start=self._start,
             always_replay=always_replay,
             disable_retries=self._disable_retries,
             config=self._config,
             patience=timedelta(seconds=self._patience_s),
         )
-        twin.fakes, twin.spies = self.fakes, self.spies
+        twin._served.fakes, twin.spies = self.fakes, self.spies
         return twin
 
     # ---- its life ----
@@ -391,7 +353,7 @@ class Harness(TypedCalls):
             committer=lambda writer, loop: CrashingCommitter(writer, loop, lambda: self._crash_point, self._commits),
             timer_check_s=float("inf"),
         )
-        self._stale = False
+        self._served.stale = False
         await self._engine.start(self._transport())
         self._watch.engine = self._engine
 
@@ -431,39 +393,12 @@ class Harness(TypedCalls):
     # ---- the way to the services ----
 
     def _transport(self) -> InProcessTransport:
-        manifest = self._endpoint.manifest("REQUEST_RESPONSE" if self._always_replay else "BIDI_STREAM")
+        manifest = self._served.endpoint.manifest("REQUEST_RESPONSE" if self._always_replay else "BIDI_STREAM")
         return InProcessTransport(manifest, self._open_attempt)
 
     def _open_attempt(self, request: InvokeRequest, sender: Sender) -> Attempt:
-        attempt = self._endpoint.open_attempt(request, _Listening(sender, request, self._disable_retries, self._watch))
+        listening = Listening(sender, request, self._disable_retries, self._watch)
+        attempt = self._served.endpoint.open_attempt(request, listening)
         self._attempts[:] = [each for each in self._attempts if each.task is None or not each.task.done()]
         self._attempts.append(attempt)
         return attempt
-
-
-class _Listening:
-    """An attempt's sender that notices errors, and can have them pause the invocation instead of retrying."""
-
-    def __init__(self, sender: Sender, request: InvokeRequest, pauses: bool, watch: Watch) -> None:
-        self._sender = sender
-        self._request = request
-        self._pauses = pauses
-        self._watch = watch
-
-    def send(self, envelope: Envelope) -> None:
-        if isinstance(envelope.message, pb.ErrorMessage):
-            target = f"{self._request.service}/{self._request.handler}"
-            if self._pauses:
-                self._watch.refuse(self._request.invocation_id, target, envelope.message)
-                error = pb.ErrorMessage()
-                error.CopyFrom(envelope.message)
-                error.behavior = pb.PAUSE
-                envelope = msgspec.structs.replace(envelope, message=error)
-            self._watch.failed = True
-        self._sender.send(envelope)
-
-    def close(self) -> None:
-        self._sender.close()
-
-    def abort(self) -> None:
-        self._sender.abort()
