@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
     from perdure.engine.flow.rules import RuleDeletion as RuleDeletion
     from perdure.engine.flow.rules import RulePut as RulePut
     from perdure.errors import AllFailed as AllFailed
+    from perdure.errors import Cancelled as Cancelled
     from perdure.errors import RetryableError as RetryableError
     from perdure.errors import SdkInternalBaseException as SdkInternalBaseException
     from perdure.errors import TerminalError as TerminalError
@@ -82,7 +83,9 @@ _NAMES: dict[str, str] = {
     "embedded": "Engine",
     "engine.config": "EngineConfig HandlerDefaults RetryPolicy",
     "engine.flow.rules": "DoesNotExist Limits Matches Rate Rule RuleDeletion RulePut",
-    "errors": "AllFailed RetryableError SdkInternalBaseException TerminalError TimedOut is_internal_exception",
+    "errors": (
+        "AllFailed Cancelled RetryableError SdkInternalBaseException TerminalError TimedOut is_internal_exception"
+    ),
     "sdk.capabilities.promises": "DurablePromise",
     "sdk.capabilities.runs": "RunOptions run_key",
     "sdk.client": "DurableClient SyncDurableClient create_client create_sync_client",
