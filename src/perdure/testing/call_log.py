@@ -97,6 +97,11 @@ class CallLog:
         """How often this was asked, with or without tools."""
         return sum(call.question == question for call in self.calls)
 
+    def clear(self) -> None:
+        """Forgets all calls."""
+        with self._changed:
+            self._calls.clear()
+
     def wait_for(self, calls: int, timeout_s: float = 30.0) -> None:
         """Blocks until so many calls have been made since the beginning.
 

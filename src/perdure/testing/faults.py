@@ -67,19 +67,22 @@ class Faulty:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call: Call | None = scope.get("call")
-        fault = self._choose(call) if call else Fault()
+        if call is None:  # it asks for no answer, but which models there are, say
+            return await self._app(scope, receive, send)
+        fault = self._choose(call)
         await asyncio.sleep(fault.delay_s)
         if fault.hang_up:
-            await _hang_up(scope)
-        elif call is not None and (fault.filtered or fault.status is not None):
+            await _hang_up(call, scope)
+        elif fault.filtered or fault.status is not None:
             call.fate = Fate.REFUSED  # where a filter's refusal has the status of a success, too
             await _refusal(fault, call, scope["path"])(scope, receive, send)
         elif fault.cut or fault.stall_s:
-            await self._haltingly(fault, scope, receive, send)
+            await self._haltingly(fault, call, scope, receive, send)
         else:
             await self._app(scope, receive, send)
+        return None
 
-    async def _haltingly(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _haltingly(self, fault: Fault, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         said: list[Message] = []
 
         async def keep(message: Message) -> None:
@@ -93,7 +96,7 @@ class Faulty:
         await send({"type": "http.response.body", "body": body[:half], "more_body": True})
         await asyncio.sleep(fault.stall_s)
         if fault.cut:
-            await _hang_up(scope)
+            await _hang_up(call, scope)
         else:
             await send({"type": "http.response.body", "body": body[half:]})
 
@@ -107,7 +110,8 @@ class CloseableProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {"perdure.hang_up": {"close": self.transport.close}}
 
 
-async def _hang_up(scope: Scope) -> None:
+async def _hang_up(call: Call, scope: Scope) -> None:
+    call.fate = Fate.CUT
     scope["extensions"]["perdure.hang_up"]["close"]()
     await asyncio.sleep(0)  # by then the server has seen that it is closed, and adds nothing
 

@@ -88,7 +88,7 @@ class ScriptedModel:
         self.usually = usually or Fault()
         self.faults: deque[Fault] = deque()
         self.aims: list[Aim] = []
-        """What `aim` has said, for all times; clear it to have no more of it."""
+        """What `aim` has made, oldest first."""
         self.log = CallLog(Faulty(chat_app(self._reply, "scripted"), self._fault))
         self._server = LoopbackServer(self.log, http=CloseableProtocol)
         self.base_url = self._server.base_url
@@ -127,6 +127,12 @@ class ScriptedModel:
         1 for the next. `times`: of those, only so many.
         """
         self.aims.append(Aim(fault, at, nth, times))
+
+    def forget(self) -> None:
+        """As if nobody had asked it for anything, and no faults were planned but `usually`; the script stays."""
+        self.log.clear()
+        self.faults.clear()
+        self.aims.clear()
 
     def close(self) -> None:
         """Stops serving."""

@@ -20,12 +20,9 @@ class City(BaseModel):
     name: str
 
 
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedModel]:
-    with ScriptedModel() as model:
-        for name, value in model.environment.items():
-            monkeypatch.setenv(name, value)
-        yield model
+@pytest.fixture(autouse=True)
+def scripted(model: ScriptedModel) -> None:
+    model.forget()
 
 
 @pytest.fixture
@@ -106,7 +103,7 @@ def test_it_refuses_in_googles_words(
 
 
 def test_content_that_is_filtered_is_answered_without_candidates(model: ScriptedModel, client: genai.Client) -> None:
-    model.usually = Fault(filtered=True)
+    model.aim(Fault(filtered=True))
     answer = client.models.generate_content(model=GEMINI, contents="hello")
     [piece] = client.models.generate_content_stream(model=GEMINI, contents="hello")
     assert answer.candidates is piece.candidates is None

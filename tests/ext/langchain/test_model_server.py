@@ -1,7 +1,5 @@
 """The scripted model, asked by LangChain's client of OpenAI: it finds it by the environment."""
 
-from collections.abc import Iterator
-
 import pytest
 from langchain.agents import create_agent
 from langchain_openai import ChatOpenAI
@@ -9,17 +7,17 @@ from pydantic import BaseModel
 
 from perdure.testing.model import ChatRequest, Reply, ScriptedModel
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the SDK keeps connections, which belong to a loop
+
 
 class City(BaseModel):
     name: str
 
 
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedModel]:
-    with ScriptedModel(script) as model:
-        for name, value in model.environment.items():
-            monkeypatch.setenv(name, value)
-        yield model
+@pytest.fixture(autouse=True)
+def scripted(model: ScriptedModel) -> None:
+    model.forget()
+    model.script = script
 
 
 def script(request: ChatRequest) -> Reply:
@@ -51,7 +49,7 @@ async def test_several_tools_are_called_in_one_answer(model: ScriptedModel) -> N
 
 async def test_in_pieces_it_is_the_same(model: ScriptedModel) -> None:
     model.script = lambda request: Reply("rain in Oslo")
-    pieces = [piece async for piece in ChatOpenAI(model="gpt-4o-mini").astream("Oslo")]
+    pieces = [piece async for piece in ChatOpenAI(model="gpt-4o-mini", stream_usage=True).astream("Oslo")]
     assert "".join(piece.text for piece in pieces) == "rain in Oslo"
     assert sum(piece.usage_metadata["total_tokens"] for piece in pieces if piece.usage_metadata) > 0
 

@@ -1,6 +1,5 @@
 """The scripted model, asked by LiteLLM as three providers: one script serves them all."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import litellm
@@ -8,7 +7,9 @@ import pytest
 
 from perdure.testing.model import ChatRequest, Fault, Reply, ScriptedModel
 
-MODELS = {"chat": "openai/gpt-4o-mini", "anthropic": "anthropic/claude-sonnet-4-5", "gemini": "gemini/gemini-2.5-flash"}
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the SDK keeps connections, which belong to a loop
+
+MODELS = {"chat": "openai/gpt-4o-mini", "anthropic": "anthropic/claude-opus-5", "gemini": "gemini/gemini-2.5-flash"}
 every_provider = pytest.mark.parametrize("interface", MODELS)
 TOOLS = [
     {"type": "function", "function": {"name": name, "description": name, "parameters": {"type": "object"}}}
@@ -16,12 +17,10 @@ TOOLS = [
 ]
 
 
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedModel]:
-    with ScriptedModel(script) as model:
-        for name, value in model.environment.items():
-            monkeypatch.setenv(name, value)
-        yield model
+@pytest.fixture(autouse=True)
+def scripted(model: ScriptedModel) -> None:
+    model.forget()
+    model.script = script
 
 
 def script(request: ChatRequest) -> Reply:
@@ -45,7 +44,7 @@ async def test_several_tools_are_called_in_one_answer(model: ScriptedModel, inte
     assert answer.usage.total_tokens > 0
     messages.append(choice.message.model_dump())
     for call in choice.message.tool_calls:
-        messages.append({"role": "tool", "tool_call_id": call.id, "content": f"fine {call.function.name}"})  # noqa: PERF401
+        messages.append({"role": "tool", "tool_call_id": call.id, "content": f"fine {call.function.name}"})
     answer = await litellm.acompletion(model=MODELS[interface], messages=messages, tools=TOOLS)
     assert answer.choices[0].message.content == "time: fine time, weather: fine weather"
     assert [call.interface for call in model.log.calls] == [interface] * 2
@@ -70,12 +69,12 @@ async def test_in_pieces_it_is_the_same(model: ScriptedModel, interface: str) ->
 async def test_refusals_are_known_by_status_and_words(
     model: ScriptedModel, interface: str, status: int, error: type[Exception]
 ) -> None:
-    model.usually = Fault(status=status)
+    model.aim(Fault(status=status))
     with pytest.raises(error, match="a planned fault"):
         await litellm.acompletion(model=MODELS[interface], messages=conversation(), num_retries=0, max_retries=0)
 
 
 async def test_openais_filter_is_known_by_its_words(model: ScriptedModel) -> None:
-    model.usually = Fault(filtered=True)
+    model.aim(Fault(filtered=True))
     with pytest.raises(litellm.ContentPolicyViolationError, match="a planned fault"):
         await litellm.acompletion(model=MODELS["chat"], messages=conversation(), num_retries=0, max_retries=0)

@@ -1,19 +1,19 @@
 """The scripted model, asked by OpenAI Agents in both of OpenAI's interfaces."""
 
-from collections.abc import Iterator
-
 import pytest
 from agents import Agent, ModelProvider, MultiProvider, RunConfig, Runner, function_tool
 
 from perdure.testing.model import ChatRequest, Reply, ScriptedModel
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # the SDK keeps connections, which belong to a loop
+
 both_interfaces = pytest.mark.parametrize("interface", ["chat", "responses"])
 
 
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    with ScriptedModel(script) as model:
-        yield model
+@pytest.fixture(autouse=True)
+def scripted(model: ScriptedModel) -> None:
+    model.forget()
+    model.script = script
 
 
 def script(request: ChatRequest) -> Reply:

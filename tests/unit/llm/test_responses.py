@@ -11,7 +11,7 @@ from openai import BadRequestError, OpenAI
 from perdure.llm.answers import complete
 from perdure.llm.chat import ChatRequest, Function, Reply, ToolCall
 from perdure.llm.responses import request, response
-from perdure.testing.model import ScriptedModel
+from perdure.testing.model import Answer, ScriptedModel
 
 WEATHER = {"type": "function", "name": "weather", "description": "Today's", "parameters": {"type": "object"}}
 CALL = {"type": "function_call", "call_id": "call_1", "name": "weather", "arguments": '{"city": "Oslo"}'}
@@ -90,6 +90,26 @@ def test_the_same_words_said_twice_are_two_items(client: OpenAI) -> None:
     [once] = client.responses.create(model="any", input="hello").output
     [twice] = client.responses.create(model="any", input="hello").output
     assert once.id != twice.id
+
+
+def test_in_pieces_it_is_the_same(model: ScriptedModel, client: OpenAI) -> None:
+    model.script = lambda _: Reply.calling(("weather", {"city": "Oslo"}), ("weather", {}), content="Let me see.")
+    asked: dict[str, Any] = {"model": "any", "input": "hello", "tools": [WEATHER]}
+    whole = client.responses.create(**asked)
+    with client.responses.stream(**asked) as stream:
+        events = list(stream)
+        said = stream.get_final_response()
+    assert [event.delta for event in events if event.type == "response.output_text.delta"] == ["Let", " me", " see."]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert (said.status, said.output_text, said.usage) == ("completed", whole.output_text, whole.usage)
+    assert [each.arguments for each in said.output[1:]] == ['{"city": "Oslo"}', "{}"]  # type: ignore[union-attr]
+
+
+def test_an_answer_that_was_too_long_is_incomplete(model: ScriptedModel, client: OpenAI) -> None:
+    model.script = lambda _: Answer(Reply("Once upon"), "length")
+    said = client.responses.create(model="any", input="hello")
+    assert said.incomplete_details is not None
+    assert (said.status, said.incomplete_details.reason) == ("incomplete", "max_output_tokens")
 
 
 @pytest.mark.parametrize(
