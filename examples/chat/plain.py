@@ -1,7 +1,8 @@
-"""A chat that remembers: a virtual object a session, whose state is the conversation."""
+"""A chat that remembers: a virtual object a session, whose state is the messages, one a key."""
 
 import perdure
 from perdure import RunOptions
+from perdure.ext.state_log import StateLog
 from perdure.llm import Message, llm_call
 
 chat = perdure.VirtualObject("Chat")
@@ -12,22 +13,19 @@ PROMPT: Message = {"role": "system", "content": "You are a helpful assistant. An
 @chat.handler()
 async def message(ctx: perdure.ObjectContext, text: str) -> str:
     """Answer a message. One at a time: the next message of a session waits for this one's answer."""
-    said = [*(await conversation(ctx)), {"role": "user", "content": text}]
-    reply = await ctx.run_typed("Ask the model", llm_call, RunOptions(max_attempts=3), messages=[PROMPT, *said])
+    said = StateLog(ctx, "messages")
+    asked: Message = {"role": "user", "content": text}
+    messages = [PROMPT, *await said.items(), asked]
+    reply = await ctx.run_typed("Ask the model", llm_call, RunOptions(max_attempts=3), messages=messages)
     answer = reply.content or ""
-    ctx.set("conversation", [*said, {"role": "assistant", "content": answer}])
+    await said.append([asked, {"role": "assistant", "content": answer}])
     return answer
 
 
 @chat.handler(kind="shared")
 async def history(ctx: perdure.ObjectSharedContext) -> list[Message]:
     """All that was said, oldest first. It is read at any time, also while a message is being answered."""
-    return await conversation(ctx)
-
-
-async def conversation(ctx: perdure.ObjectSharedContext) -> list[Message]:
-    """What the session has said so far."""
-    return await ctx.get("conversation", type_hint=list[Message]) or []
+    return await StateLog(ctx, "messages").items()
 
 
 app = perdure.app([chat])

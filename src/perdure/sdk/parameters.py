@@ -8,11 +8,21 @@ from typing import Any, get_type_hints
 from perdure.errors import UsageError
 
 
+def as_tool(function: Callable[..., Any]) -> dict[str, Any]:
+    """A function as models are told of it: its name, its docstring, the schema of what it takes.
+
+    Raises:
+        UsageError: a parameter cannot be given by name, or has no JSON form.
+    """
+    parameters = parameters_schema(function)
+    return {"name": _name(function), "description": inspect.getdoc(function) or "", "parameters": parameters}
+
+
 def parameters_schema(function: Callable[..., Any]) -> dict[str, Any]:
     """The JSON schema of the object that has a function's arguments by name.
 
     Raises:
-        UsageError: it takes what has no name or no JSON form.
+        UsageError: as `as_tool`.
     """
     from pydantic.errors import PydanticInvalidForJsonSchema
 
@@ -31,7 +41,7 @@ def read_arguments(function: Callable[..., Any], arguments: str | bytes) -> dict
 
     Raises:
         ValueError: it does not fit; the message says where, and can be shown to the model.
-        UsageError: as `parameters_schema`.
+        UsageError: as `as_tool`.
     """
     from pydantic import ValidationError
 

@@ -5,12 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from perdure.testing.model import ScriptedModel
+
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")  # else it fetches prices when it is imported
 
 LITELLMS_OWN_WARNINGS = (
     # Its types hold TypedDicts with read-only items, of which pydantic says that it cannot protect them.
     "ignore:Item 'summary' on TypedDict class 'ChatCompletionReasoningItem':UserWarning",
 )
+
+
+@pytest.fixture
+def model(model: ScriptedModel) -> ScriptedModel:
+    """The model, with an empty log."""
+    model.forget()
+    return model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -50,9 +50,8 @@ def calls(*called: tuple[str, Any]) -> Any:
     """A model that calls these at once, and then says what they gave."""
 
     def script(request: ChatRequest) -> Reply:
-        if request.results:
-            return Reply(" | ".join(request.results.values()))
-        return Reply.calling(*called)
+        said = [str(each["content"]) for each in request.messages if each["role"] == "tool"]
+        return Reply(" | ".join(said)) if said else Reply.calling(*called)
 
     return script
 
