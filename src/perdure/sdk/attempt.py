@@ -76,6 +76,10 @@ class Attempt:
         """The handler's task, once it has begun. After the terminal message it may still unwind for a while."""
         return self._task
 
+    def executes(self) -> bool:
+        """Whether one of its runs is under way."""
+        return self._progress.executions.under_way
+
     def thread_waits(self) -> bool:
         """Whether the handler has a thread, which waits for the journal."""
         return self._progress.thread_waits()

@@ -63,8 +63,10 @@ class Watch:
     # ---- the keeper of time ----
 
     def holds(self) -> bool:
+        # What a run has left behind, as an open connection, is part of the next run, and of nothing else.
+        left = () if any(attempt.executes() for attempt in self._attempts) else self._time.left_by_runs
         for task in asyncio.all_tasks(self._time.loop):
-            if task in self._background:
+            if task in self._background or task in left:
                 continue
             waiting = waiting_of(task)
             if waiting.wait is Wait.OUTSIDE or (waiting.wait is Wait.THREAD and not self._time.only_waits(task)):

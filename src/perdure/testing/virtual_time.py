@@ -9,8 +9,10 @@ import asyncio
 import selectors
 import time
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from perdure.errors import UsageError
+from perdure.sdk.progress import run_key_var
 
 _ATTRIBUTE = "_perdure_virtual_time"
 _REAL_WAIT_S = 1.0  # how long one real wait may be before the keepers are asked again
@@ -59,7 +61,11 @@ class VirtualTime:
         self._held_s = 0.0
         self.jumps = 0
         """How often time has jumped."""
+        self.left_by_runs: WeakSet[asyncio.Task[Any]] = WeakSet()
+        """Tasks that a run has started, as those that keep a connection open, which may outlive it."""
         self.loop = loop
+        if loop.get_task_factory() is None:
+            loop.set_task_factory(self._task)
         loop._selector = _Selector(selector, self)  # type: ignore[attr-defined]  # pyright: ignore
         loop.time = self.now_s
         # A timer fires when it is due within this. The real clock's nanosecond is lost in a float after some months,
@@ -95,6 +101,12 @@ class VirtualTime:
     def begin_at(self, now_s: float) -> None:
         """Sets the clock; for a loop in which nothing was started yet."""
         self._now_s = now_s
+
+    def _task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **settings: Any) -> "asyncio.Task[Any]":
+        task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **settings)
+        if run_key_var.get() is not None:
+            self.left_by_runs.add(task)
+        return task
 
     def only_waits(self, task: "asyncio.Task[Any]") -> bool:
         """Whether one of the keepers knows that a task's thread waits for what happens in this loop."""
