@@ -7,7 +7,9 @@ it may know.
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,9 +46,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": LEAVES | {"sdk", "embedded", "engine", "server"},  # the public names, lazily
 }
 
+# The integrations of `ext`, each with the packages that nobody else may import. They know what `ext` has for them all,
+# and nothing of each other.
+FRAMEWORKS: dict[str, set[str]] = {
+    "adk": {"google.adk", "google.genai"},
+    "langchain": {"langchain", "langchain_core", "langchain_mcp_adapters", "langgraph", "langsmith"},
+    "litellm": {"litellm"},
+    "openai": {"agents", "openai"},
+    "pydantic_ai": {"pydantic_ai", "pydantic_graph"},
+}
+EXTRAS = {name: name.replace("_", "-") for name in FRAMEWORKS}
+
 # Modules that may know more than their layer: where engine and SDK are joined, and where an endpoint is served.
 JOINTS: dict[str, set[str]] = {
     "cli/demo.py": {"demo"},
+    "cli/shipped_examples.py": {"demo"},  # which knows where they are
     "cli/up.py": {"engine", "sdk", "embedded"},
     "cli/serve.py": {"sdk"},
     "cli/imports.py": {"sdk"},
@@ -220,6 +234,56 @@ def test_only_what_touches_the_world_is_called_a_shell(shell: str) -> None:
     assert any(impurity for path in modules(shell) for impurity in impurities(path))
 
 
+def integration(path: Path) -> str | None:
+    """The integration that a module belongs to."""
+    parts = path.relative_to(ROOT).parts
+    return parts[1] if len(parts) > 2 and parts[0] == "ext" else None
+
+
+def test_every_integration_says_what_only_it_may_import() -> None:
+    assert {integration(path) for path in modules("ext")} - {None} == FRAMEWORKS.keys()
+
+
+def test_a_framework_is_imported_by_its_own_integration_only() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {what}, which is {owner}'s"
+        for path in modules()
+        for what, line in imports(path)
+        for owner, packages in FRAMEWORKS.items()
+        if integration(path) != owner and any(f"{what}.".startswith(f"{package}.") for package in packages)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_integrations_know_nothing_of_each_other_and_what_they_share_knows_none() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {what}"
+        for path in modules("ext")
+        for what, line in imports(path)
+        for other in FRAMEWORKS
+        if integration(path) != other and f"{what}.".startswith(f"perdure.ext.{other}.")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_an_integration_without_its_framework_says_what_to_install(name: str) -> None:
+    """In the environment of these tests, none is installed."""
+    with pytest.raises(ImportError, match=rf"which is not installed .*pip install 'perdure\[{EXTRAS[name]}\]'"):
+        import_module(f"perdure.ext.{name}")
+
+
+def test_every_integration_has_an_extra_an_environment_and_pins() -> None:
+    repository = ROOT.parents[1]
+    project = tomllib.loads((repository / "pyproject.toml").read_text())
+    assert project["project"]["optional-dependencies"].keys() >= set(EXTRAS.values())
+    assert project["dependency-groups"].keys() >= {f"ext-{extra}" for extra in EXTRAS.values()}
+    assert {path.stem for path in (repository / "constraints").glob("*.txt")} == FRAMEWORKS.keys()
+    makefile = (repository / "Makefile").read_text().splitlines()
+    [tested] = [line for line in makefile if line.startswith("INTEGRATIONS := ")]
+    assert set(tested.split()[2:]) == FRAMEWORKS.keys()
+
+
 def test_importing_the_sdk_loads_no_server_code_and_no_framework() -> None:
     code = "import sys, perdure; perdure.Service; perdure.app; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     ours = "; print(*[m for m in sys.modules if m.startswith('perdure.')])"
@@ -227,4 +291,5 @@ def test_importing_the_sdk_loads_no_server_code_and_no_framework() -> None:
     assert not {"starlette", "uvicorn", "granian", "pyqwest", "apsw", "cyclopts", "rich", "cryptography"} & set(
         loaded.split()
     )
-    assert not [m for m in loaded.split() if m.startswith(("perdure.engine", "perdure.server", "perdure.cli"))]
+    of_others = ("perdure.engine", "perdure.server", "perdure.cli", "perdure.ext")
+    assert not [m for m in loaded.split() if m.startswith(of_others)]

@@ -1,4 +1,4 @@
-"""The examples that are written with Google ADK."""
+"""The examples with Google's Agent Development Kit."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The examples with OpenAI Agents."""
+"""The examples with OpenAI's Agents SDK."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The examples that are written with Pydantic AI."""
+"""The examples with Pydantic AI."""
 
 import pytest
 
