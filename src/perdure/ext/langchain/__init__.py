@@ -7,6 +7,8 @@ are written by hand. docs/integrations/langchain.md says what is durable, and wh
 """
 
 from perdure.ext.langchain.checkpointer import DurableCheckpointer
+from perdure.ext.langchain.determinism import repeat_what_is_drawn
+from perdure.ext.langchain.finality import mark_as_final
 from perdure.ext.langchain.mcp import durable_mcp_tools
 from perdure.ext.langchain.middleware import DurableMiddleware
 from perdure.ext.langchain.model import durable_model
@@ -14,6 +16,9 @@ from perdure.ext.langchain.nodes import durable_node
 from perdure.ext.remote_tools import remote_tool
 from perdure.ext.tool_calls import Step, WithContext, as_step, with_context
 from perdure.sdk.context import current_context, current_object_context
+
+repeat_what_is_drawn()
+mark_as_final()
 
 __all__ = [
     "DurableCheckpointer",

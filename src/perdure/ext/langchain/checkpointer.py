@@ -7,19 +7,18 @@ where the superstep was not completed.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NoReturn, cast
 
 from perdure.errors import NotInHandler, UsageError
 from perdure.ext.conversation import Conversations
 from perdure.ext.durable_here import durable_here
-from perdure.ext.langchain.determinism import CheckpointIds
+from perdure.ext.langchain.determinism import Ids
 from perdure.ext.langchain.messages import as_message
 from perdure.ext.langchain.threads import Saved, Thread
 from perdure.ext.langchain.values import Values
 from perdure.ext.missing import needs
 from perdure.ext.state_log import StateLog
-from perdure.sdk.context import ObjectContext, ObjectSharedContext, current_object_context
+from perdure.sdk.context import ObjectSharedContext, current_object_context
 from perdure.sdk.failures import describe_exception
 
 with needs("langgraph", extra="langchain"):
@@ -44,7 +43,6 @@ class _Loaded:
     def __init__(self) -> None:
         self.threads: dict[str, Thread] = {}
         self.lock = asyncio.Lock()
-        self.now: str = ""
 
 
 class DurableCheckpointer(BaseCheckpointSaver[int]):
@@ -115,7 +113,7 @@ class DurableCheckpointer(BaseCheckpointSaver[int]):
         values = {name: self._values.to_json(value) for name, value in checkpoint["channel_values"].items()}
         made: dict[str, Any] = {
             "v": checkpoint["v"],
-            "ts": loaded.now,
+            "ts": "",  # the clock's, which differs from attempt to attempt; the journal has times
             "channel_versions": _sorted(checkpoint["channel_versions"]),
             "versions_seen": {name: _sorted(seen) for name, seen in _sorted(checkpoint["versions_seen"]).items()},
             "updated_channels": checkpoint.get("updated_channels"),
@@ -185,10 +183,7 @@ class DurableCheckpointer(BaseCheckpointSaver[int]):
         async with loaded.lock:
             if thread_id not in loaded.threads:
                 thread = Thread(await _log(ctx, thread_id).items())
-                if isinstance(ctx, ObjectContext):
-                    now_s = await ctx.time()
-                    loaded.now = datetime.fromtimestamp(now_s, UTC).isoformat()
-                    ctx.attached(CheckpointIds).begin(now_s, (each.id for each in thread.heads))
+                ctx.attached(Ids).begin(f"{ctx.target}/{ctx.key()}/{thread_id}", (each.id for each in thread.heads))
                 for head in thread.heads:
                     self._tell_conversation(ctx, thread_id, head)
                 loaded.threads[thread_id] = thread

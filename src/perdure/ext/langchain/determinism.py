@@ -12,8 +12,8 @@ it is called where it stands: which of several threads is done first would diffe
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context as Variables
-from datetime import UTC, datetime
-from typing import Any, Final
+from hashlib import blake2b
+from typing import Any
 
 from perdure.ext.missing import needs
 from perdure.sdk.context import Context, context_var
@@ -27,31 +27,49 @@ with needs("langgraph", extra="langchain"):
     from langsmith import set_runtime_overrides
     from langsmith._runtime_overrides import get_runtime_overrides  # what a program has set for itself is kept
 
-_UUID_EPOCH: Final = datetime(1582, 10, 15, tzinfo=UTC)
 
+class Ids:
+    """The ids that an attempt gives, once it has read a thread: they follow from the thread, and from nothing else.
 
-class CheckpointIds:
-    """The ids of the checkpoints that an attempt makes: UUIDs of version 6, which sort by when they were made."""
+    Those of checkpoints are UUIDs of version 6, which sort in the order in which they were made; in the place of the
+    time they have a number.
+    """
 
     def __init__(self) -> None:
-        self._last: int | None = None  # None: no thread of a `DurableCheckpointer` was loaded
+        self._thread = ""  # none was read yet
+        self._last = 0
+        self._begun = 0
+        self._messages = 0
 
-    def begin(self, now_s: float, heads: Iterable[str]) -> None:
-        """A thread was loaded: from here on, ids are later than `now_s`, as recorded, and later than these."""
-        since_epoch = datetime.fromtimestamp(now_s, UTC) - _UUID_EPOCH
-        now = (since_epoch.days * 86_400 + since_epoch.seconds) * 10_000_000 + since_epoch.microseconds * 10
-        self._last = max(self._last or 0, now, *(_ticks(uuid.UUID(head)) for head in heads))
+    def begin(self, thread: str, heads: Iterable[str]) -> None:
+        """A thread was read, with its latest checkpoints: further ones come after them."""
+        self._thread = thread
+        self._begun = self._last = max([self._last, *(_number(uuid.UUID(head)) for head in heads)])
 
-    def next(self, ctx: Context, clock_seq: int | None) -> uuid.UUID | None:
-        """The next id; None where there is no durable thread that it could be for."""
-        if self._last is None:
+    def checkpoint(self, clock_seq: int | None) -> uuid.UUID | None:
+        """The next checkpoint's; None where no thread was read."""
+        if not self._thread:
             return None
         self._last += 1
-        node = ctx.random().getrandbits(48)
-        sequence = (clock_seq or 0) & 0x3FFF
+        sequence, node = (clock_seq or 0) & 0x3FFF, _hash(self._thread, self._last) >> 80
         version, variant = 6 << 76, 2 << 62
-        ticks = (self._last >> 12) << 80 | (self._last & 0xFFF) << 64
-        return uuid.UUID(int=ticks | version | variant | sequence << 48 | node)
+        number = (self._last >> 12) << 80 | (self._last & 0xFFF) << 64
+        return uuid.UUID(int=number | version | variant | sequence << 48 | node)
+
+    def message(self) -> uuid.UUID | None:
+        """The next message's; None where no thread was read."""
+        if not self._thread:
+            return None
+        self._messages += 1
+        return uuid.UUID(int=_hash(self._thread, self._begun, self._messages), version=4)
+
+
+def repeat_what_is_drawn() -> None:
+    """Puts our functions in the place of those that draw. To be done once."""
+    langgraph.pregel._checkpoint.uuid6 = _checkpoint_id  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    langgraph.pregel._messages.uuid4 = message_id  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    langgraph.graph.message.uuid = _Uuids()  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
+    set_runtime_overrides(aio_to_thread=_where_it_stands)
 
 
 def inline(handlers: Iterable[BaseCallbackHandler]) -> None:
@@ -65,8 +83,12 @@ def _handler() -> Context | None:
     return context_var.get() if run_key_var.get() is None else None
 
 
-def _ticks(id: uuid.UUID) -> int:
-    return (id.time_low << 28) | (id.time_mid << 12) | (id.time_hi_version & 0x0FFF)
+def _number(checkpoint: uuid.UUID) -> int:
+    return (checkpoint.time_low << 28) | (checkpoint.time_mid << 12) | (checkpoint.time_hi_version & 0x0FFF)
+
+
+def _hash(*parts: str | int) -> int:
+    return int.from_bytes(blake2b("/".join(map(str, parts)).encode(), digest_size=16).digest())
 
 
 _random_uuid6 = langgraph.pregel._checkpoint.uuid6  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
@@ -74,19 +96,20 @@ _random_uuid6 = langgraph.pregel._checkpoint.uuid6  # pyright: ignore[reportPriv
 
 def _checkpoint_id(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
     ctx = _handler()
-    made = None if ctx is None else ctx.attached(CheckpointIds).next(ctx, clock_seq)
+    made = None if ctx is None else ctx.attached(Ids).checkpoint(clock_seq)
     return made or _random_uuid6(node, clock_seq)
 
 
-def _message_id() -> uuid.UUID:
+def message_id() -> uuid.UUID:
+    """The id of a message that has none, in the place of `uuid4`."""
     ctx = _handler()
-    return uuid.uuid4() if ctx is None else ctx.uuid()
+    return uuid.uuid4() if ctx is None else ctx.attached(Ids).message() or ctx.uuid()
 
 
 class _Uuids:
     """The module `uuid`, as `add_messages` sees it."""
 
-    uuid4 = staticmethod(_message_id)
+    uuid4 = staticmethod(message_id)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(uuid, name)
@@ -103,9 +126,3 @@ async def _where_it_stands(
     if _kept_override is not None:
         return await _kept_override(default, variables, fn, *args, **kwargs)
     return await default(variables, fn, *args, **kwargs)
-
-
-langgraph.pregel._checkpoint.uuid6 = _checkpoint_id  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-langgraph.pregel._messages.uuid4 = _message_id  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-langgraph.graph.message.uuid = _Uuids()  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
-set_runtime_overrides(aio_to_thread=_where_it_stands)

@@ -22,7 +22,7 @@ def asked(model: BaseChatModel, messages: Sequence[BaseMessage], bound: Mapping[
     """A request: `bound` is what came with it, such as tools and their choice."""
     instructions, rest = None, list(messages)
     if rest and isinstance(rest[0], SystemMessage):
-        instructions = rest.pop(0).text
+        instructions = str(rest.pop(0).text)  # LangChain's text is a kind of str of its own
     settings = {name: getattr(model, name, None) for name in _SETTINGS}
     settings |= {name: value for name, value in bound.items() if name not in ("tools", "model")}
     return Asked(

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, cast
 
 from perdure.errors import UsageError
 from perdure.ext.durable_here import durable_here
+from perdure.ext.failures import final
 from perdure.ext.langchain.determinism import inline
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
 from perdure.ext.langchain.model import Recorder, recorded_by
@@ -21,6 +22,7 @@ from perdure.sdk.capabilities.runs import RunOptions
 with needs("langchain", extra="langchain"):
     from langchain.agents.middleware import AgentMiddleware, ModelRequest
     from langchain.agents.middleware.types import ToolCallRequest
+    from langchain.agents.structured_output import StructuredOutputError
     from langchain_core.callbacks import BaseCallbackManager
 
 _BLOCKING = (
@@ -50,7 +52,10 @@ class DurableMiddleware(AgentMiddleware[Any, Any, Any]):
         durable_here("a durable agent")
         given: dict[str, Any] = {each.name: getattr(request, each.name) for each in fields(request)}
         given["model"] = recorded_by(Recorder(self._options, request.model.rate_limiter), request.model)
-        return await handler(_DurableRequest(**given))
+        try:
+            return await handler(_DurableRequest(**given))
+        except StructuredOutputError as error:
+            raise final(error)  # noqa: B904  its cause says so
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]

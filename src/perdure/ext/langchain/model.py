@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 from perdure.errors import Cancelled, UsageError
 from perdure.ext.durable_here import durable_here
 from perdure.ext.langchain.cancelling import CancelledInGraph
-from perdure.ext.langchain.determinism import inline
+from perdure.ext.langchain.determinism import inline, message_id
 from perdure.ext.langchain.messages import RESULT, asked, said
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
@@ -78,9 +78,8 @@ class _Recorded:
         self, messages: Any, stop: list[str] | None = None, run_manager: Any = None, **bound: Any
     ) -> ChatResult:
         ask = cast("Callable[..., Any]", super()._agenerate)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-        fallback_id = (
-            f"lc_run--{durable_here('a durable chat model').uuid()}"  # LangChain's would differ on each replay
-        )
+        durable_here("a durable chat model")
+        fallback_id = f"lc_run--{message_id()}"  # LangChain's would differ on each replay
         if run_manager is not None:
             if any(
                 isinstance(each, _StreamingCallbackHandler | _V2StreamingCallbackHandler)
