@@ -16,7 +16,8 @@ from perdure.testing.store import decoded
 from perdure.testing.virtual_time import StandsStill
 
 _IDEMPOTENCY_KEY = "crash-at-every-step"
-_IDS = re.compile(r"\b(inv|sign|prom)_1[\w-]+")
+_IDS = re.compile(r"\b(inv_|sign_|prom_)1[\w-]+|\b(chatcmpl-|resp_|msg_)[0-9a-f]{24}\b")
+"""The engine's, and those under which a scripted model answers."""
 
 
 class Findings(Struct, frozen=True):
@@ -188,4 +189,4 @@ def _text(value: Any) -> str:
         text = json.encode(value).decode()
     except (TypeError, UnicodeDecodeError):
         text = repr(value)
-    return _IDS.sub(r"\1_...", text)
+    return _IDS.sub(r"\1\2...", text)
