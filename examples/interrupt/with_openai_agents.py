@@ -1,0 +1,47 @@
+"""A message that comes while the agent works, with OpenAI Agents: the work begins anew with both messages."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from agents import Agent
+
+import perdure
+from perdure import TerminalError
+from perdure.ext.openai import DurableRunner
+
+assistant = perdure.VirtualObject("Assistant")
+work = perdure.Service("Work")
+
+worker = Agent(
+    name="Worker",
+    model="gpt-4o-mini",
+    instructions="Answer all that the user wants, in a few sentences.",
+)
+
+
+@assistant.handler()
+async def message(ctx: perdure.ObjectContext, text: str) -> str:
+    """Start to work on a message; give the id of the work, to attach to. It has the answer."""
+    conversation = await ctx.get("conversation", type_hint=list[Any]) or []
+    before = await ctx.get("work", type_hint=str)
+    if before is not None:
+        ctx.cancel_invocation(before)
+        with suppress(TerminalError):  # it was cancelled; if it had ended, its answer is part of the conversation
+            answer = await ctx.attach_invocation(before, type_hint=str, timeout=timedelta(seconds=30))
+            conversation.append({"role": "assistant", "content": answer})
+    conversation.append({"role": "user", "content": text})
+    ctx.set("conversation", conversation)
+    started = await ctx.service_send(run, conversation).invocation_id()
+    ctx.set("work", started)
+    return started
+
+
+@work.handler()
+async def run(ctx: perdure.Context, conversation: list[Any]) -> str:
+    """Answer all that was said. A cancel ends the model's call, too, and is a TerminalError here."""
+    result = await DurableRunner.run(worker, conversation)
+    return result.final_output
+
+
+app = perdure.app([assistant, work])

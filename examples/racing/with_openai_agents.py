@@ -1,0 +1,43 @@
+"""Two agents race, with OpenAI Agents: the first answer wins, and the other is cancelled, also while it waits."""
+
+from agents import Agent
+
+import perdure
+from perdure.ext.openai import DurableRunner
+
+race = perdure.Service("Race")
+quick_agent = perdure.Service("QuickAgent")
+careful_agent = perdure.Service("CarefulAgent")
+
+MODEL = "gpt-4o-mini"
+
+quick = Agent(name="Quick", model=MODEL, instructions="Answer in one short sentence, at once.")
+careful = Agent(
+    name="Careful", model=MODEL, instructions="Think step by step, weigh what speaks against it, then answer."
+)
+
+
+@race.handler()
+async def answer(ctx: perdure.Context, question: str) -> str:
+    """Ask both agents, take the first answer."""
+    runners = [ctx.service_call(answer_quickly, question), ctx.service_call(answer_carefully, question)]
+    first = await perdure.first_succeeded(*runners)
+    for runner in runners:
+        if not runner.is_completed():
+            await runner.cancel_invocation()
+    return first
+
+
+@quick_agent.handler("run")
+async def answer_quickly(ctx: perdure.Context, question: str) -> str:
+    """Answer with what comes to mind."""
+    return (await DurableRunner.run(quick, question)).final_output
+
+
+@careful_agent.handler("run")
+async def answer_carefully(ctx: perdure.Context, question: str) -> str:
+    """Answer after some thought."""
+    return (await DurableRunner.run(careful, question)).final_output
+
+
+app = perdure.app([race, quick_agent, careful_agent])

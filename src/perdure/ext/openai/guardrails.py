@@ -1,0 +1,73 @@
+"""Guardrails: one that is `async def` runs with the context, so the agents that it asks are durable too; one that is a
+plain `def` is recorded as one step.
+"""
+
+import copy
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from agents import (
+    GuardrailFunctionOutput,
+    InputGuardrail,
+    OutputGuardrail,
+    ToolGuardrailFunctionOutput,
+    ToolInputGuardrail,
+    ToolOutputGuardrail,
+)
+
+from perdure.ext.codecs import Codec
+from perdure.ext.durable_here import durable_here
+from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.recorded import recorded
+from perdure.ext.openai.tools import ANYTHING
+from perdure.ext.tool_calls import WithContext, how_recorded
+from perdure.sdk.threads import in_run_thread
+
+G = TypeVar("G", InputGuardrail[Any], OutputGuardrail[Any], ToolInputGuardrail[Any], ToolOutputGuardrail[Any])
+
+_RECORDED: Final = "__perdure_records_itself__"
+
+
+def durable_guardrail(guardrail: G) -> G:
+    """The guardrail as one whose verdict is recorded, or follows from what is; the given one stays as it is."""
+    function: Any = guardrail.guardrail_function
+    if hasattr(function, _RECORDED):
+        return guardrail
+    of_tool = isinstance(guardrail, (ToolInputGuardrail, ToolOutputGuardrail))
+    twin = copy.copy(guardrail)
+    twin.name = guardrail.get_name()
+    twin.guardrail_function = _durable(f"guardrail {twin.name}", function, _OF_TOOL if of_tool else _OF_AGENT)
+    return twin
+
+
+def _durable(name: str, function: Callable[..., Any], codec: Codec[Any]) -> Any:
+    with_context = isinstance(how_recorded(function), WithContext)
+
+    async def judge(*args: Any) -> Any:
+        call = functools.partial(function, *args)
+
+        async def body() -> Any:
+            verdict = call() if inspect.iscoroutinefunction(function) else await in_run_thread(call)
+            return await verdict if inspect.isawaitable(verdict) else verdict
+
+        with escaping():
+            if with_context:
+                return await durable_here(name).alone(name, body)
+            return await recorded("guardrail", name, body, codec)
+
+    setattr(judge, _RECORDED, True)
+    return judge
+
+
+def _agent_verdict(value: Any) -> GuardrailFunctionOutput:
+    return GuardrailFunctionOutput(value["output_info"], value["tripwire_triggered"])
+
+
+def _tool_verdict(value: Any) -> ToolGuardrailFunctionOutput:
+    return ToolGuardrailFunctionOutput(value["output_info"], value["behavior"])
+
+
+_OF_AGENT: Final = Codec(ANYTHING.to_json, _agent_verdict)
+_OF_TOOL: Final = Codec(ANYTHING.to_json, _tool_verdict)

@@ -1,0 +1,148 @@
+"""Runs agents durably: `DurableRunner.run` in place of `Runner.run`, and nothing else changes.
+
+The SDK starts runs of its own within a run: of an agent that is a tool, by a guardrail that asks another agent. They
+come by its default runner, so that is where each run is made durable.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, NoReturn, TypeVar
+
+from agents import (
+    Agent,
+    AgentsException,
+    Runner,
+    RunResult,
+    RunResultStreaming,
+    RunState,
+    Session,
+    TResponseInputItem,
+    UserError,
+)
+from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
+
+from perdure.errors import RetryableError, TerminalError, UsageError
+from perdure.ext.durable_here import durable_here
+from perdure.ext.failures import final
+from perdure.ext.openai.config import durable_config
+from perdure.ext.openai.escape import escaping, landing
+from perdure.ext.openai.run import Run, current_run, run_var
+from perdure.ext.openai.session import DurableSession, durable_session
+from perdure.ext.openai.twins import Twins
+from perdure.sdk.capabilities.runs import RunOptions
+
+C = TypeVar("C")
+
+_NO_STREAM = (
+    "cannot stream in a durable run: a stream that breaks off could not go on where it was. Use DurableRunner.run, and "
+    "send what users are to see meanwhile from a tool or a hook"
+)
+
+
+class DurableRunner:
+    """`Runner` for handlers: model calls, tools, guardrails, handoffs and sessions go by the journal."""
+
+    @classmethod
+    async def run(
+        cls,
+        starting_agent: Agent[C],
+        input: str | list[TResponseInputItem] | RunState[C],
+        *,
+        use_durable_session: bool = False,
+        session: Session | None = None,
+        run_options: RunOptions[Any] | None = None,
+        **kwargs: Any,
+    ) -> RunResult:
+        """Runs an agent, as `Runner.run` does, and with all its arguments.
+
+        `use_durable_session`: the conversation is kept in the state of this virtual object.
+        `run_options`: how often each model call is tried; without, the invocation's own policy holds.
+
+        Raises:
+            NotInHandler: there is no handler here, so nothing could be recorded.
+            AgentsException: the SDK's own, such as MaxTurnsExceeded; not caught, it fails the invocation for good.
+            TerminalError: a provider or a tool refused for good, or the invocation was cancelled.
+        """
+        durable_here("DurableRunner.run")
+        if use_durable_session:
+            if session is not None:
+                raise UsageError("DurableRunner.run was given a session and use_durable_session: leave one of them out")
+            session = DurableSession()
+        _install()
+        around = current_run()
+        options = run_options or (None if around is None else around.own_options)
+        with landing(), _finally(), _within(Run(options)):
+            return await Runner.run(starting_agent, input, session=session, **kwargs)
+
+    @classmethod
+    def run_streamed(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuses."""
+        raise UsageError(f"DurableRunner.run_streamed {_NO_STREAM}")
+
+    @classmethod
+    def run_sync(cls, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuses."""
+        raise UsageError(
+            "DurableRunner.run_sync would block the event loop: make the handler `async def`, and await run"
+        )
+
+
+class _Durable(AgentRunner):
+    """The SDK's default runner: within a durable run its runs are durable too, and else as they were."""
+
+    def __init__(self, before: AgentRunner) -> None:
+        self._before = before
+
+    async def run(self, starting_agent: Agent[Any], input: Any, **kwargs: Any) -> RunResult:
+        around = current_run()
+        if around is None:
+            return await self._before.run(starting_agent, input, **kwargs)
+        config = durable_config(kwargs.get("run_config"), durable_here("DurableRunner.run"))
+        kwargs |= {"run_config": config, "session": durable_session(kwargs.get("session"))}
+        twins = Twins()
+        try:
+            with escaping(), _within(Run(around.own_options)):
+                return await self._before.run(twins.of(starting_agent), input, **kwargs)
+        finally:
+            twins.let_go()
+
+    def run_streamed(self, starting_agent: Agent[Any], input: Any, **kwargs: Any) -> RunResultStreaming:
+        if current_run() is not None:
+            raise UsageError(f"agent {starting_agent.name!r} {_NO_STREAM}")
+        return self._before.run_streamed(starting_agent, input, **kwargs)
+
+    def run_sync(self, starting_agent: Agent[Any], input: Any, **kwargs: Any) -> RunResult:
+        return self._before.run_sync(starting_agent, input, **kwargs)
+
+
+def _install() -> None:
+    """Puts ours in front of whatever default runner there is."""
+    runner = get_default_agent_runner()
+    if not isinstance(runner, _Durable):
+        set_default_agent_runner(_Durable(runner))
+
+
+@contextmanager
+def _within(run: Run) -> Generator[None]:
+    token = run_var.set(run)
+    try:
+        yield
+    finally:
+        run_var.reset(token)
+
+
+@contextmanager
+def _finally() -> Generator[None]:
+    """What the SDK raises of its own accord follows from what is recorded, so it is final; a tool's error is its own.
+
+    A UserError says that the program is wrong: it can be mended and deployed, and the invocation goes on.
+    """
+    try:
+        yield
+    except UserError as error:
+        if isinstance(error.__cause__, (TerminalError, RetryableError)):
+            raise error.__cause__ from None
+        raise
+    except AgentsException as error:
+        final(error)
+        raise

@@ -1,0 +1,119 @@
+"""Sessions: in the state of the virtual object that the handler belongs to, or elsewhere, with each access recorded."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from agents import (
+    Session,
+    SessionABC,
+    SessionSettings,
+    TResponseInputItem,
+    is_openai_responses_compaction_aware_session,
+)
+from pydantic import BaseModel
+
+from perdure.errors import NotInHandler, UsageError
+from perdure.ext.conversation import Conversations
+from perdure.ext.durable_here import durable_here
+from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.messages import as_messages
+from perdure.ext.openai.recorded import recorded
+from perdure.ext.state_log import StateLog
+from perdure.sdk.context import ObjectContext, ObjectSharedContext
+
+
+class DurableSession(SessionABC):
+    """The conversation of one virtual object: an item a state key, so that a turn writes only what it adds.
+
+    `name`: the state key that they go by, for objects that hold several conversations.
+    In a shared handler it can be read: `await DurableSession().get_items()`.
+
+    Raises:
+        NotInHandler: this is no handler of a virtual object or workflow.
+    """
+
+    def __init__(self, name: str = "items", session_settings: SessionSettings | None = None) -> None:
+        ctx = durable_here("DurableSession")
+        if not isinstance(ctx, (ObjectContext, ObjectSharedContext)):
+            raise NotInHandler(
+                "DurableSession keeps its items in the state of a virtual object or workflow, and this handler "
+                f"is a plain service's: make {ctx.target.split('/')[0]} a VirtualObject, whose key is the session's"
+            )
+        self.session_id = f"{ctx.target.rpartition('/')[0]}/{ctx.key()}"
+        self.session_settings = session_settings
+        self._ctx = ctx
+        self._name = name
+        self._log = StateLog(ctx, name)
+
+    async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
+        """The items in order, or so many of the last."""
+        last = limit if limit is not None or self.session_settings is None else self.session_settings.limit
+        with escaping():
+            items = await self._log.items(last)
+        self._ctx.attached(Conversations).loaded(self._name, as_messages(items))
+        return items
+
+    async def add_items(self, items: list[TResponseInputItem]) -> None:
+        """Adds items at the end."""
+        with escaping():
+            await self._log.append([_as_dict(item) for item in items])
+
+    async def pop_item(self) -> TResponseInputItem | None:
+        """Takes the last item off."""
+        with escaping():
+            return await self._log.pop()
+
+    async def clear_session(self) -> None:
+        """Takes all items off."""
+        with escaping():
+            await self._log.clear()
+
+
+class RecordedSession(SessionABC):
+    """A session that is kept elsewhere. What is read of it is recorded; what is added is added in a step, once."""
+
+    def __init__(self, wrapped: Session) -> None:
+        self.wrapped = wrapped
+        self.session_id = wrapped.session_id
+        self.session_settings = wrapped.session_settings
+
+    async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
+        """The items in order, or so many of the last."""
+        items = await self._recorded("read", lambda: self._read(limit))
+        durable_here("a session").attached(Conversations).loaded(self.session_id, as_messages(items))
+        return items
+
+    async def add_items(self, items: list[TResponseInputItem]) -> None:
+        """Adds items at the end."""
+        await self._recorded("add to", lambda: self.wrapped.add_items(items))
+
+    async def pop_item(self) -> TResponseInputItem | None:
+        """Takes the last item off."""
+        return await self._recorded("take from", self.wrapped.pop_item)
+
+    async def clear_session(self) -> None:
+        """Takes all items off."""
+        await self._recorded("clear", self.wrapped.clear_session)
+
+    async def _read(self, limit: int | None) -> list[Any]:
+        return [_as_dict(item) for item in await self.wrapped.get_items(limit)]
+
+    async def _recorded(self, verb: str, body: Callable[[], Awaitable[Any]]) -> Any:
+        with escaping():
+            return await recorded("session", f"{verb} session {self.session_id}", body)
+
+
+def durable_session(session: Session | None) -> Session | None:
+    """The session as one that a durable run can use."""
+    if session is None or isinstance(session, (DurableSession, RecordedSession)):
+        return session
+    if is_openai_responses_compaction_aware_session(session):
+        raise UsageError(
+            f"{type(session).__name__} compacts its history by calls of its own, which cannot be recorded yet. Use "
+            "use_durable_session=True, or the session that it wraps"
+        )
+    return cast("Session", RecordedSession(session))
+
+
+def _as_dict(item: Any) -> Any:
+    return item.model_dump(mode="json", exclude_unset=True) if isinstance(item, BaseModel) else item
