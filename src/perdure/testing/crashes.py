@@ -18,10 +18,13 @@ from perdure.testing.virtual_time import StandsStill
 _IDEMPOTENCY_KEY = "crash-at-every-step"
 _IDS = re.compile(r"\b(inv_|sign_|prom_)1[\w-]+|\b(chatcmpl-|resp_|msg_)[0-9a-f]{24}\b")
 """The engine's, and those under which a scripted model answers."""
+_UUIDS = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
+_TIMES = re.compile(r"\b[12]\d{9}\.\d+|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?")
+"""To the fraction of a second, as `ctx.time()` gives them: another pass is at another time."""
 
 
 class Findings(Struct, frozen=True):
-    """What came of one pass, as text to compare; ids that are drawn anew each time are left out."""
+    """What came of one pass, as text to compare; ids that are drawn anew each time are left out, and so is the time."""
 
     outcome: list[str]
     invocations: list[str]
@@ -189,4 +192,4 @@ def _text(value: Any) -> str:
         text = json.encode(value).decode()
     except (TypeError, UnicodeDecodeError):
         text = repr(value)
-    return _IDS.sub(r"\1\2...", text)
+    return _IDS.sub(r"\1\2\3...", text)
