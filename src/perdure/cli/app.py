@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from perdure.cli import deployments, identity, invocations, rules, schedules, services, state
+from perdure.cli.example import example
 from perdure.cli.exits import exit_for, tell
 from perdure.cli.invoke import invoke
 from perdure.cli.moving.exporting import export
@@ -37,6 +38,7 @@ app.add_typer(identity.app, name="identity")
 app.command()(export)
 app.command("import")(import_)
 app.command()(sql)
+app.command()(example)
 
 
 @app.command()
