@@ -16,8 +16,8 @@ from perdure.testing.store import decoded
 from perdure.testing.virtual_time import StandsStill
 
 _IDEMPOTENCY_KEY = "crash-at-every-step"
-_IDS = re.compile(r"\b(inv_|sign_|prom_)1[\w-]+|\b(chatcmpl-|resp_|msg_)[0-9a-f]{24}\b")
-"""The engine's, and those under which a scripted model answers."""
+_IDS = re.compile(r"\b(inv_|sign_|prom_)1[\w-]+|\b(chatcmpl-|resp_|msg_)[0-9a-f]{24}\b|\b(item_)[\w-]{32,}=*")
+"""The engine's, and those under which a scripted model answers; of responses, each part has one that holds it."""
 _UUIDS = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _TIMES = re.compile(r"\b[12]\d{9}\.\d+|\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?")
 """To the fraction of a second, as `ctx.time()` gives them: another pass is at another time."""
