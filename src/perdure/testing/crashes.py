@@ -192,4 +192,4 @@ def _text(value: Any) -> str:
         text = json.encode(value).decode()
     except (TypeError, UnicodeDecodeError):
         text = repr(value)
-    return _IDS.sub(r"\1\2\3...", text)
+    return _TIMES.sub("(a time)", _UUIDS.sub("(a UUID)", _IDS.sub(r"\1\2\3...", text)))
