@@ -12,6 +12,8 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")  # else it fetches
 LITELLMS_OWN_WARNINGS = (
     # Its types hold TypedDicts with read-only items, of which pydantic says that it cannot protect them.
     "ignore:Item 'summary' on TypedDict class 'ChatCompletionReasoningItem':UserWarning",
+    # It makes its request in a thread before it awaits it: whoever is cancelled in between never does.
+    "ignore:coroutine 'OpenAIChatCompletion.acompletion' was never awaited:RuntimeWarning",
 )
 
 
