@@ -1,10 +1,6 @@
 """The examples with Google's Agent Development Kit."""
 
-import pytest
-
 from tests.ext.patterns.suite import Examples
-
-pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestExamples(Examples):

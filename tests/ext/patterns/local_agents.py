@@ -9,7 +9,7 @@ ANSWER = "One of the two charges is on its way back."
 
 
 def script(request: ChatRequest) -> Reply:
-    if "billing support specialist" in request.instructions:
+    if "billing support specialist" in str(request.messages):
         return Reply(ANSWER)
     if said := list(request.results.values()):  # the specialist was a tool, and has answered
         return Reply(said[-1])
