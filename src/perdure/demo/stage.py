@@ -21,7 +21,7 @@ import perdure
 from perdure.errors import PerdureError
 
 READY_S = 60.0
-_PERDURE = [sys.executable, "-c", "from perdure.cli.app import main; main()"]
+_PERDURE = ["-c", "from perdure.cli.app import main; main()"]
 
 
 class StageError(PerdureError):
@@ -31,13 +31,13 @@ class StageError(PerdureError):
 class Actor:
     """One process, ready. `addresses` are those of its banner."""
 
-    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str], python: str | Path) -> None:
         self.command = " ".join(["perdure", *command])
         self._log = log
         with log.open("ab") as output:
             start = output.tell()
             self.process = subprocess.Popen(
-                [*_PERDURE, *command], cwd=examples_folder(), stdout=output, stderr=output, env=environment
+                [python, *_PERDURE, *command], cwd=examples_folder(), stdout=output, stderr=output, env=environment
             )
         self.addresses = self._wait_for_banner(start)
 
@@ -72,10 +72,10 @@ class Actor:
 class Stage:
     """Starts actors, and ends them all on leaving."""
 
-    def __init__(self, folder: Path, model_url: str) -> None:
+    def __init__(self, folder: Path, model_url: str, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.database = folder / "store" / "perdure.db"
-        self._environment = {**os.environ, "OPENAI_BASE_URL": model_url, "PYTHONUNBUFFERED": "1"}
+        self._environment = {**os.environ, "OPENAI_BASE_URL": model_url, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._actors: list[Actor] = []
 
     def up(self, ingress_port: int, admin_port: int, *modules: str) -> Actor:
@@ -84,9 +84,9 @@ class Stage:
         ports = ["--ingress-port", str(ingress_port), "--admin-port", str(admin_port)]
         return self._start("engine", ["up", *modules, *ports, *store])
 
-    def serve(self, *modules: str, port: int = 0) -> Actor:
-        """Examples, as one deployment: modules such as `remote_agents.router:app`."""
-        return self._start(modules[0].removesuffix(":app"), ["serve", *modules, "--port", str(port)])
+    def serve(self, *modules: str, port: int = 0, python: str | Path = sys.executable) -> Actor:
+        """Examples, as one deployment: modules such as `remote_agents.router:app`; `python` is of the environment."""
+        return self._start(modules[0].removesuffix(":app"), ["serve", *modules, "--port", str(port)], python)
 
     def register(self, engine: Actor, deployment: Actor) -> None:
         """Tells the engine where a deployment is, as `perdure deployments register` does."""
@@ -97,8 +97,8 @@ class Stage:
         except HTTPError as refused:
             raise StageError(f"`{deployment.command}` was not registered: {refused.read().decode()}") from refused
 
-    def _start(self, name: str, command: list[str]) -> Actor:
-        actor = Actor(command, self.folder / f"{name}.log", self._environment)
+    def _start(self, name: str, command: list[str], python: str | Path = sys.executable) -> Actor:
+        actor = Actor(command, self.folder / f"{name}.log", self._environment, python)
         self._actors.append(actor)
         return actor
 

@@ -1,6 +1,7 @@
 """What goes wrong with calls of a model, on purpose."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 import msgspec
@@ -18,11 +19,16 @@ RETRIED = (408, 409, 425, 429)
 """Statuses below 500 that may pass, so that they say when to come back."""
 
 
+_GLANCE_S = 0.01
+
+
 class Fault(msgspec.Struct, frozen=True):
     """What goes wrong with one call; as it stands, nothing does. Refusals have the provider's own body."""
 
     delay_s: float = 0.0
     """Before anything is said."""
+    until: threading.Event | None = None
+    """The same, for as long as this is not set: a test may do something meanwhile, such as cancel or kill who asked."""
     stall_s: float = 0.0
     """In the middle of the response."""
     status: int | None = None
@@ -46,16 +52,15 @@ class Aim(msgspec.Struct):
     at: str | Callable[[ChatRequest], bool]
     nth: int | None
     times: int | None
-    passed: int = 0
+    seen: int = 0
+    spent: int = 0
 
     def hits(self, call: Call) -> bool:
-        """Whether it befalls this call; to be asked once a call."""
+        """Whether it is for this call; to be asked once a call. Who lets it happen says so in `spent`."""
         if not (self.at in call.question if isinstance(self.at, str) else self.at(call.request)):
             return False
-        self.passed += 1
-        if self.nth is not None:
-            return self.passed == self.nth
-        return self.times is None or self.passed <= self.times
+        self.seen += 1
+        return (self.nth is None or self.seen == self.nth) and (self.times is None or self.spent < self.times)
 
 
 class Faulty:
@@ -71,6 +76,8 @@ class Faulty:
             return await self._app(scope, receive, send)
         fault = self._choose(call)
         await asyncio.sleep(fault.delay_s)
+        while fault.until is not None and not fault.until.is_set():  # noqa: ASYNC110  by another thread
+            await asyncio.sleep(_GLANCE_S)
         if fault.hang_up:
             await _hang_up(call, scope)
         elif fault.filtered or fault.status is not None:

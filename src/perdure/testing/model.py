@@ -108,7 +108,6 @@ class ScriptedModel:
             "ANTHROPIC_API_KEY": "none",
             "GOOGLE_GEMINI_BASE_URL": self.gemini_url,
             "GOOGLE_API_KEY": "none",
-            "GOOGLE_GENAI_USE_VERTEXAI": "false",
             "GEMINI_API_BASE": f"{self.gemini_url}/v1beta",  # LiteLLM's
             "LITELLM_LOCAL_MODEL_COST_MAP": "true",  # else it fetches prices when imported
         }
@@ -139,9 +138,10 @@ class ScriptedModel:
         self._server.close()
 
     def _fault(self, call: Call) -> Fault:
-        aimed = [aim.fault for aim in self.aims if aim.hits(call)]
+        aimed = [aim for aim in self.aims if aim.hits(call)]
         if aimed:
-            return aimed[0]
+            aimed[0].spent += 1
+            return aimed[0].fault
         return self.faults.popleft() if self.faults else self.usually
 
     async def _reply(self, request: ChatRequest) -> Answer:

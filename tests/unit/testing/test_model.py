@@ -1,6 +1,7 @@
 """The scripted model: faults as each provider has them, aimed at calls, and a log that tells how calls ended."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -147,6 +148,28 @@ def test_faults_are_aimed_at_calls_by_number_or_by_what_they_ask(model: Scripted
     for _ in range(2):
         with pytest.raises(openai.NotFoundError):
             client.responses.create(model="gpt-1", input="hello")
+
+
+def test_faults_that_are_aimed_at_the_same_befall_one_call_each(model: ScriptedModel, client: openai.OpenAI) -> None:
+    model.aim(Fault(status=500), times=1)
+    model.aim(Fault(status=401), times=1)
+    model.aim(Fault(status=404), nth=3)
+    for error in (openai.InternalServerError, openai.AuthenticationError, openai.NotFoundError):
+        with pytest.raises(error):
+            ask(client)
+    assert ask(client) == "You asked: hello"
+
+
+async def test_a_call_is_held_until_the_test_lets_go(model: ScriptedModel) -> None:
+    held = threading.Event()
+    model.aim(Fault(until=held), at="slow")
+    async with openai.AsyncOpenAI(base_url=model.base_url, api_key="none", max_retries=0) as client:
+        slow = asyncio.create_task(client.responses.create(model="any", input="slow"))
+        await asyncio.to_thread(model.log.wait_for, 1)
+        await client.responses.create(model="any", input="quick")
+        assert not slow.done()
+        held.set()
+        assert (await slow).output_text == "You asked: slow"
 
 
 def test_what_is_asked_again_to_the_letter_is_found(model: ScriptedModel, client: openai.OpenAI) -> None:
