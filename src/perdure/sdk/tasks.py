@@ -85,6 +85,11 @@ class HandlerTasks:
 _owners: dict["asyncio.Task[Any]", HandlerTasks] = {}
 
 
+def is_of_handler(task: "asyncio.Task[Any]") -> bool:
+    """Whether it is a handler's own task, or one that handler code started; those of its runs are not."""
+    return task in _owners
+
+
 def start(loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """Starts a task that the SDK accounts for itself."""
     return asyncio.Task(coroutine, loop=loop)

@@ -13,6 +13,7 @@ from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple, cast
 
 import perdure
+from perdure.sdk.tasks import is_of_handler
 
 
 class Wait(Enum):
@@ -60,6 +61,8 @@ def _wait_of(task: "asyncio.Task[Any]", frames: list[FrameType]) -> Wait:
         name = Path(file).name
         if name == "queues.py" and _is_library(frames[0].f_code.co_filename):
             return Wait.INSIDE  # a library's own worker, which has no work: who gives it some is looked at itself
+        if name in _LOCKS and is_of_handler(task):
+            return Wait.INSIDE  # whoever opens it, as another task of the framework, is looked at too
         if name in _LOCKS:
             # A lock of user code is opened by user code; one of a library, by what the library waits for.
             user = next((each for each in reversed(frames) if not each.f_code.co_filename.startswith(_ASYNCIO)), None)

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+import perdure
+from perdure.testing import Harness
 from perdure.testing.waits import Wait, waiting_of
 
 _LIBRARY = """
@@ -47,3 +50,19 @@ async def test_a_library_waits_for_what_is_outside_but_its_idle_workers_do_not(
         assert waiting_of(task).wait is wait
     finally:
         task.cancel()
+
+
+async def test_a_handler_in_a_librarys_lock_waits_for_its_other_tasks() -> None:
+    """As with Pydantic AI, which runs an agent in several tasks that wait for each other."""
+    service = perdure.Service("Locked")
+
+    @service.handler()
+    async def sleep(ctx: perdure.Context) -> None:
+        woken = asyncio.Event()
+        waiting = asyncio.ensure_future(library()["asks"](woken))
+        await ctx.sleep(timedelta(days=30))
+        woken.set()
+        await waiting
+
+    async with asyncio.timeout(20), Harness(service) as h:
+        await h.call(sleep)
