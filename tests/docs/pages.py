@@ -22,6 +22,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("python", "typescript", "toml", "console", "text", "sh")
 
+ENVIRONMENTS = {
+    "adk": "adk",
+    "google-adk": "adk",
+    "langchain": "langchain",
+    "litellm": "litellm",
+    "openai-agents": "openai",
+    "pydantic-ai": "pydantic_ai",
+}
+"""The pages of `docs/integrations` that need a framework, with its environment, a folder in `tests/ext`."""
+
 _FENCE = re.compile(r"^( *)```(.*)$")
 
 
@@ -46,6 +56,16 @@ def pages() -> list[Path]:
     """Every page a user may read."""
     top = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
     return [*top, *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def environment_of(page: Path) -> str | None:
+    """The environment that a page's samples need; None: that of all tests."""
+    return ENVIRONMENTS.get(page.stem) if page.parent.name == "integrations" else None
+
+
+def name_of(page: Path) -> str:
+    """What a page's tests are called."""
+    return page.relative_to(ROOT).as_posix()
 
 
 def blocks(page: Path) -> Iterator[Block]:

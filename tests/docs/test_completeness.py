@@ -1,8 +1,10 @@
 """What exists is documented: every command, option, route, setting and public name."""
 
+import ast
 import dataclasses
 import re
 from functools import cache
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -23,9 +25,10 @@ from perdure.sdk.virtual_object import ObjectHandlerOptions
 from perdure.server.admin.app import admin_app
 from perdure.server.admin.deployments import RegisterRequest
 from perdure.server.app import ServerConfig
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import ROOT, blocks, environment_of
 
 CONCEPTS = ROOT / "docs/concepts"
+INTEGRATIONS = ROOT / "docs/integrations"
 
 
 @cache
@@ -208,7 +211,34 @@ def test_links_lead_somewhere() -> None:
 
 def test_every_page_can_be_reached_from_the_index() -> None:
     index = (ROOT / "docs/index.md").read_text()
-    assert [page.name for page in CONCEPTS.glob("*.md") if f"concepts/{page.name}" not in index] == []
+    pages = [*CONCEPTS.glob("*.md"), *INTEGRATIONS.glob("*.md")]
+    assert [page.name for page in pages if f"({page.parent.name}/{page.name})" not in index] == []
+
+
+def test_every_integration_has_a_page() -> None:
+    environments = {environment_of(page) for page in INTEGRATIONS.glob("*.md")} - {None}
+    assert environments == {
+        path.name for path in (ROOT / "src/perdure/ext").iterdir() if (path / "__init__.py").exists()
+    }
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in INTEGRATIONS.glob("*.md")))
+def test_every_public_name_of_an_integration_is_on_its_page(page: str) -> None:
+    environment = environment_of(INTEGRATIONS / f"{page}.md")
+    if environment is None:
+        return
+    text = (INTEGRATIONS / f"{page}.md").read_text()
+    assert [name for name in exported(ROOT / "src/perdure/ext" / environment / "__init__.py") if name not in text] == []
+
+
+def exported(module: Path) -> list[str]:
+    """What a module says it exports, read without importing what it needs."""
+    [names] = [
+        node.value
+        for node in ast.parse(module.read_text()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    return list(ast.literal_eval(names))
 
 
 def test_architecture_names_files_that_exist() -> None:

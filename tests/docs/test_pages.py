@@ -1,56 +1,27 @@
-"""Every sample of the documentation runs, and prints what the page says that it prints."""
+"""Every sample of the documentation runs, and prints what the page says that it prints.
 
-import shutil
+Pages on integrations that need a framework are run where that is, by `tests/ext/*/test_docs.py`.
+"""
+
 from pathlib import Path
 
 import pytest
 
-from perdure.llm.chat import ChatRequest, Reply
-from perdure.testing.model import ScriptedModel, first_tool
-from tests.docs.matching import Ids
-from tests.docs.pages import LANGUAGES, ROOT, blocks, pages
-from tests.docs.python import Module
-from tests.docs.terminal import Terminal, commands
+from tests.docs.pages import LANGUAGES, ROOT, blocks, environment_of, name_of, pages
+from tests.docs.running import run_page
 
 PAGES = [page for page in pages() if any(block.language in ("python", "console") for block in blocks(page))]
 
 
-def support_desk(request: ChatRequest) -> Reply:
-    """What the model of the samples says."""
-    if request.tools:
-        return first_tool(request)
-    return Reply(content="Sorry about the double charge: one of the two is on its way back to you.")
+HERE = [page for page in PAGES if environment_of(page) is None]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", HERE, ids=name_of)
 def test_every_sample_of_the_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "curl " in page.read_text() and shutil.which("curl") is None:
-        pytest.skip("this machine has no curl")
-    ids = Ids()
-    with ScriptedModel(support_desk) as model, Module(page) as module:
-        monkeypatch.setenv("OPENAI_BASE_URL", model.base_url)
-        monkeypatch.chdir(tmp_path)
-        printed = ""
-        with Terminal(tmp_path, ids, {"OPENAI_BASE_URL": model.base_url}) as terminal:
-            for block in blocks(page):
-                where = f"{page.relative_to(ROOT)}:{block.line}"
-                match block.language:
-                    case "python" | "typescript" | "toml" if block.file is not None:
-                        terminal.write(block.file, block.text)
-                    case "python":
-                        printed = module.run(block)
-                    case "console":
-                        for command, shown in commands(block.text):
-                            terminal.run(command, shown)
-                    case "text" if block.about:
-                        terminal.check_server(block.about, block.text)
-                    case "text" if block.follows == "python":
-                        assert ids.matches(block.text, printed), f"{where} shows\n{block.text}\nbut it is\n{printed}"
-                    case _:
-                        pass
+    run_page(page, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_file_of_the_page_goes_unused(page: Path) -> None:
     said = "".join(block.text for block in blocks(page) if block.language == "console")
     for block in blocks(page):
@@ -59,7 +30,7 @@ def test_no_file_of_the_page_goes_unused(page: Path) -> None:
             assert f"{module}:" in said or block.file in said, f"no command of {page.name} uses {block.file}"
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_every_block_says_what_it_is(page: Path) -> None:
     for block in blocks(page):
         where = f"{page.relative_to(ROOT)}:{block.line}"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from perdure.testing.model import ScriptedModel
+from tests.docs.pages import name_of
+from tests.ext.pages import pages_of
 from tests.ext.patterns import catalogue
 
 FRAMEWORKS = {
@@ -36,6 +38,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pattern" in metafunc.fixturenames and metafunc.cls is not None:
         found = list(catalogue.patterns(metafunc.cls.VERSION))
         metafunc.parametrize("pattern", found, ids=[each.name for each in found])
+    if "page" in metafunc.fixturenames and metafunc.cls is not None:
+        metafunc.parametrize("page", pages_of(metafunc.cls.ENVIRONMENT), ids=name_of)
 
 
 @pytest.fixture(scope="session")
