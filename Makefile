@@ -22,12 +22,13 @@ demo: $(VENV)/.demo ## Agents answer, the engine is killed and goes on: the two-
 	$(BIN)/perdure demo --once
 
 test: check $(PEERS)/.installed $(NPM)/.installed $(POLYGLOT)/.installed ## All checks and all tests
-	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/cluster --ignore=tests/e2e
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/cluster --ignore=tests/e2e --ignore=tests/ext/three_sdks
 	$(BIN)/pytest tests/conformance -n $(JOBS)
 	$(BIN)/pytest tests/integration tests/peers tests/cluster tests/e2e
 	$(MAKE) integrations
 
-integrations: $(INTEGRATIONS:%=integration-%) ## Types and tests of perdure.ext, each framework in an environment of its own
+integrations: $(VENV)/.dev $(INTEGRATIONS:%=integration-%) ## Types and tests of perdure.ext, each framework in an environment of its own
+	PERDURE_EXT_ENVS=$(abspath $(ENVS)) $(BIN)/pytest tests/ext/three_sdks
 
 integration-%: $(ENVS)/%/.installed
 	$(BIN)/pyright --pythonpath $(ENVS)/$*/bin/python src/perdure/ext/$*

@@ -24,7 +24,6 @@ LANGUAGES = ("python", "typescript", "toml", "console", "text", "sh")
 
 ENVIRONMENTS = {
     "adk": "adk",
-    "google-adk": "adk",
     "langchain": "langchain",
     "litellm": "litellm",
     "openai-agents": "openai",
