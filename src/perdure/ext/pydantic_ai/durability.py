@@ -108,7 +108,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
     # What would differ from attempt to attempt
 
     def get_default_run_id(self) -> str | None:
-        return str(current_context().uuid()) if self.in_durable_context else None
+        return current_context().attached(_RunIds).next() if self.in_durable_context else None
 
     def get_default_conversation_id(self, run_id: str) -> str | None:
         return conversation_id_from_run_id(run_id) if self.in_durable_context else None
@@ -182,6 +182,17 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         if model_id == run_context.model_id and isinstance(of_run, Model):
             return cast("Model", of_run)
         return await super()._resolve_model_for_request(model_id, run_context)
+
+
+class _RunIds:
+    """The ids of an attempt's runs: the invocation's own, and which of its runs it is."""
+
+    def __init__(self) -> None:
+        self._runs = 0
+
+    def next(self) -> str:
+        self._runs += 1
+        return f"{current_context().invocation_id}/{self._runs}"
 
 
 async def _sleep(delay: float) -> None:
