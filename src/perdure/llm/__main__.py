@@ -1,4 +1,4 @@
-"""`python -m perdure.llm`: the small model as an OpenAI-compatible endpoint, for programs in any language."""
+"""`python -m perdure.llm`: the small model for programs in any language, by all the interfaces that we serve."""
 
 import argparse
 import sys
@@ -19,7 +19,9 @@ def main() -> None:
     except ModelUnavailable as error:
         sys.exit(str(error))
     with LoopbackServer(chat_app(model.reply, MODEL), port) as server:
-        print(f"export OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=none", flush=True)  # noqa: T201
+        print(f"export OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=none")  # noqa: T201
+        print(f"export ANTHROPIC_BASE_URL={server.root_url} ANTHROPIC_API_KEY=none")  # noqa: T201
+        print(f"export GOOGLE_GEMINI_BASE_URL={server.root_url} GOOGLE_API_KEY=none", flush=True)  # noqa: T201
         threading.Event().wait()
 
 

@@ -101,7 +101,7 @@ def request(body: bytes) -> ChatRequest:
     return ChatRequest(
         [*system, *_messages(asked.contents)],
         tools=[Tool(ToolFunction(each.name, each.description or "", _parameters(each))) for each in offered] or None,
-        schema=config.get("responseJsonSchema") or config.get("responseSchema"),
+        schema=config.get("responseJsonSchema") or _json_schema(config.get("responseSchema")),
         settings={**config, **unknown(fields, ("contents", "systemInstruction", "tools", "generationConfig"))},
     )
 
@@ -221,4 +221,15 @@ def _text(content: Content) -> str:
 
 
 def _parameters(declared: Declaration) -> dict[str, Any]:
-    return declared.parameters_json_schema or declared.parameters or {}
+    return declared.parameters_json_schema or _json_schema(declared.parameters) or {}
+
+
+def _json_schema(schema: Any) -> Any:
+    """A schema of Google's as JSON schema has it: there, the names of types are not in capitals."""
+    if isinstance(schema, list):
+        return [_json_schema(each) for each in cast(list[Any], schema)]
+    if not isinstance(schema, dict):
+        return schema
+    fields = {name: _json_schema(value) for name, value in cast(_Fields, schema).items()}
+    named = fields.get("type")
+    return {**fields, "type": named.lower()} if isinstance(named, str) else fields

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any, cast
 
+from perdure.llm.answers import Answer
 from perdure.llm.arguments import arguments
 from perdure.llm.chat import ChatRequest, Function, Message, Reply, ToolCall, ToolFunction
 from perdure.llm.decisions import Decision
@@ -22,6 +23,7 @@ from perdure.llm.weights import ModelUnavailable, fetch_weights
 MODEL = "smollm2-135m"
 
 _TOKENS_MAX = 56  # of an answer: two or three sentences
+_TOKENS_FILLED_IN = 300  # of JSON: what does not fit is cut, and says so
 _TOKENS_READ = 2000  # most likely next tokens that a decision looks at, of 49,152
 _CONTEXT_TOKENS = 2048
 _DECIDES, _TALKS = 0, 1  # slots of the server: apart, so that each keeps what it read last
@@ -53,11 +55,11 @@ class LocalModel:
         self._decisions: dict[bytes, Decision] = {}
         self._lock = threading.Lock()
 
-    async def reply(self, request: ChatRequest) -> Reply:
-        """Picks one of the tools, each once a conversation; with none left, says something."""
+    async def reply(self, request: ChatRequest) -> Reply | Answer:
+        """Picks one of the tools, each once a conversation; with none left, says something, by the schema if any."""
         return await asyncio.to_thread(self._reply, request)
 
-    def _reply(self, request: ChatRequest) -> Reply:
+    def _reply(self, request: ChatRequest) -> Reply | Answer:
         called = _called(request.messages)
         left = [each.function for each in request.tools or () if each.function.name not in called]
         with self._lock:
@@ -65,6 +67,8 @@ class LocalModel:
                 picked = self._decision(left).pick(request.question)
                 function = Function(picked.name, json.dumps(arguments(picked, request.question)))
                 return Reply(tool_calls=[ToolCall(f"call_{len(called) + 1}", function)])
+            if request.schema is not None:
+                return self._fill_in(request.schema, request.messages)
             return Reply(content=self._say(request.messages))
 
     def _decision(self, tools: list[ToolFunction]) -> Decision:
@@ -89,6 +93,17 @@ class LocalModel:
         }
         answer = self._server.handle_chat_completions(asked)
         return _whole_sentences(answer["choices"][0]["message"]["content"])
+
+    def _fill_in(self, schema: dict[str, Any], messages: list[Message]) -> Answer:
+        asked = {
+            "messages": _plain(messages),
+            "max_tokens": _TOKENS_FILLED_IN,
+            "temperature": 0,
+            "id_slot": _TALKS,
+            "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}},
+        }
+        [choice] = self._server.handle_chat_completions(asked)["choices"]
+        return Answer(Reply(choice["message"]["content"]), choice["finish_reason"])
 
 
 async def shared_model() -> LocalModel:

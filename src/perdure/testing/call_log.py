@@ -169,7 +169,7 @@ class CallLog:
         with self._changed:
             if call.fate is Fate.UNDER_WAY:
                 call.fate = fate
-                self._changed.notify_all()
+            self._changed.notify_all()
 
 
 def _call(number: int, scope: Scope, body: bytes) -> Call:

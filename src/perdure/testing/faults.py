@@ -18,7 +18,6 @@ from perdure.testing.call_log import Call, Fate
 RETRIED = (408, 409, 425, 429)
 """Statuses below 500 that may pass, so that they say when to come back."""
 
-
 _GLANCE_S = 0.01
 
 

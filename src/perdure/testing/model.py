@@ -73,7 +73,7 @@ def in_turn(*answers: Reply | Answer) -> Script:
     return answer
 
 
-async def smollm2(request: ChatRequest) -> Reply:
+async def smollm2(request: ChatRequest) -> Reply | Answer:
     """What the embedded SmolLM2-135M says. It needs the extra `local-llm`, and no key."""
     from perdure.llm.local import shared_model  # not for those who script: it is an extra
 

@@ -71,6 +71,15 @@ def test_names_in_snake_case_are_read_and_users_data_is_left_alone() -> None:
     assert asked.schema == {"properties": {"a_name": {}}}
 
 
+def test_schemas_are_json_schemas() -> None:
+    schema = {"type": "OBJECT", "properties": {"type": {"type": "STRING"}, "all": {"type": "ARRAY", "items": {}}}}
+    asked = read({"parts": []}, generationConfig={"responseSchema": schema})
+    assert asked.schema == {
+        "type": "object",
+        "properties": {"type": {"type": "string"}, "all": {"type": "array", "items": {}}},
+    }
+
+
 def test_an_answer_has_text_and_calls_as_parts() -> None:
     reply = Reply.calling(("weather", {"city": "Oslo"}), ("time", {}), content="Let me see.")
     answer = complete(reply, ChatRequest([]), "gemini")

@@ -1,6 +1,7 @@
 """The scripted model: faults as each provider has them, aimed at calls, and a log that tells how calls ended."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -101,7 +102,7 @@ def test_connections_are_cut(model: ScriptedModel, client: openai.OpenAI, fault:
     model.faults.append(fault)
     with pytest.raises(openai.APIConnectionError):
         ask(client)
-    assert fates(model.log) == [Fate.CUT]
+    model.log.wait_until(lambda calls: calls[0].fate is Fate.CUT, timeout_s=5)
     assert bool(model.log.calls[0].response_id) is fault.cut, "only in the middle is there an answer"
     assert ask(client) == "You asked: hello"
 
@@ -236,3 +237,7 @@ def test_the_embedded_model_may_answer_instead_of_a_script(client: openai.OpenAI
     pytest.importorskip("xllamacpp", reason="the extra local-llm is not installed")
     model.script = smollm2
     assert ask(client)[-1] in ".!?"
+    schema: Any = {"type": "object", "properties": {"yes": {"type": "boolean"}}, "required": ["yes"]}
+    format: Any = {"type": "json_schema", "name": "answer", "schema": schema}
+    said = client.responses.create(model="any", input="Is this a question?", text={"format": format})
+    assert list(json.loads(said.output_text)) == ["yes"]
