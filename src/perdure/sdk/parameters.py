@@ -2,8 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, get_type_hints
+from weakref import WeakKeyDictionary
 
 from perdure.errors import UsageError
 
@@ -54,13 +54,26 @@ def read_arguments(function: Callable[..., Any], arguments: str | bytes) -> dict
     return {name: getattr(read, _field(number)) for number, name in enumerate(names) if _field(number) in given}
 
 
-@cache
 def _model(function: Callable[..., Any]) -> Any:
     """A pydantic model with a field for each parameter, under an alias: a parameter may have any name."""
+    if function not in _models:
+        _models[function] = _new_model(function)
+    return _models[function]
+
+
+_models: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()  # handlers make functions, too, for each call
+
+
+def _new_model(function: Callable[..., Any]) -> Any:
     from pydantic import ConfigDict, Field, create_model
     from pydantic.errors import PydanticSchemaGenerationError
 
-    hints = get_type_hints(function, include_extras=True)
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except TypeError:
+        raise _unfit(function, "it is no function: write one with `def` around it") from None
+    except NameError as error:
+        raise _unfit(function, f"an annotation is not known where it is called, {error}") from error
     fields: dict[str, Any] = {}
     for number, (name, parameter) in enumerate(inspect.signature(function).parameters.items()):
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

@@ -1,5 +1,10 @@
 """What a model is told that a function takes, and how what it writes is read."""
 
+import functools
+import gc
+import weakref
+from typing import Any
+
 import pytest
 from pydantic import BaseModel
 
@@ -47,6 +52,23 @@ def test_arguments_are_of_the_functions_own_types_and_defaults_are_left_to_it() 
 def test_what_does_not_fit_says_where(written: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         read_arguments(review, written)
+
+
+def test_functions_that_handlers_make_are_not_kept() -> None:
+    def make() -> weakref.ref[Any]:
+        def local(amount: int) -> None: ...
+
+        assert read_arguments(local, '{"amount": 1}') == {"amount": 1}
+        return weakref.ref(local)
+
+    made = make()
+    gc.collect()
+    assert made() is None
+
+
+def test_what_is_no_function_is_to_become_one() -> None:
+    with pytest.raises(UsageError, match="write one with `def` around it"):
+        parameters_schema(functools.partial(review, urgent=True))
 
 
 def test_what_cannot_be_given_by_name_or_has_no_schema_is_refused() -> None:

@@ -1,6 +1,5 @@
 """What a session has said: the messages of a virtual object, a state key a message."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from perdure.ext.conversation import Conversations
@@ -30,7 +29,3 @@ class Session:
     async def add(self, *messages: Message) -> None:
         """Keeps messages: dicts, or those of responses as they came."""
         await self._log.append([sent(each) for each in messages])
-
-    async def extend(self, messages: Iterable[Message]) -> None:
-        """The same, for a list."""
-        await self.add(*messages)
