@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from perdure.cli.shipped_examples import Example, Sdk, examples
+from perdure.cli.shipped_examples import SDKS, Example, Sdk, examples
 from perdure.cli.shipped_examples import example as find_example
 from perdure.cli.tables import print_table
 from perdure.errors import UsageError
@@ -25,17 +25,21 @@ def example(
 ) -> None:
     """List programs that show a pattern each, or copy one into a folder, ready to run."""
     if name is None:
-        print_table(
-            ["NAME", "SHOWS", "SDK"],
-            [(each.name, each.shows, ", ".join(sdk.name for sdk in each.versions())) for each in examples()],
+        print_table(["NAME", "SHOWS", "SDK"], [(each.name, each.shows, _sdks(each)) for each in examples()])
+        print(
+            f"\nall: {', '.join(sdk.name for sdk in SDKS)}. `perdure example NAME --sdk SDK` copies one into a folder."
         )
-        print("\n`perdure example NAME --sdk SDK` copies one into a folder.")
         return
     chosen = find_example(name)
     version = chosen.version(sdk)
     folder = Path(f"{chosen.name}-example") if to is None else to
     _copy(chosen, version, folder, overwrite=force)
     _tell(chosen, version, folder)
+
+
+def _sdks(listed: Example) -> str:
+    versions = listed.versions()
+    return "all" if len(versions) == len(SDKS) else ", ".join(sdk.name for sdk in versions)
 
 
 def _copy(chosen: Example, version: Sdk, folder: Path, *, overwrite: bool) -> None:
@@ -72,7 +76,7 @@ def _check(target: Path, content: bytes, *, overwrite: bool) -> None:
 
 
 def _tell(chosen: Example, version: Sdk, folder: Path) -> None:
-    print(f"{chosen.name}, {chosen.shows}, is in {folder / chosen.name}. Go there:\n\n  cd {quote(str(folder))}")
+    print(f"{chosen.name} is in {folder / chosen.name}. Go there:\n\n  cd {quote(str(folder))}")
     if version.is_missing:
         print(f"\nInstall what it needs:\n\n  pip install 'perdure[{version.extra}]'")
     if version.key is not None:

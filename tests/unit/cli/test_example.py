@@ -38,7 +38,10 @@ def test_every_folder_is_listed_with_what_it_shows_and_is_written_with() -> None
     listed = run().output
     folders = {path.parent.name for path in examples_folder().glob("*/README.md")}
     assert {each.name for each in examples()} == folders
-    assert re.search(r"^approval  +a tool that asks a person.*  plain, .*litellm", listed, re.MULTILINE)
+    assert re.search(r"^approval +a tool that asks a person, .*  all$", listed, re.MULTILINE)
+    assert re.search(r"^polyglot .*  vercel-ai$", listed, re.MULTILINE)
+    assert "all: plain, openai-agents, pydantic-ai, adk, langchain, litellm" in listed
+    assert max(map(len, listed.splitlines()[:-1])) <= 140
 
 
 @every_version
