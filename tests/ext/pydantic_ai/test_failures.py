@@ -1,0 +1,214 @@
+"""What fails, and how: providers that are down for a while or refuse for good, limits, and a cancel."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+from pydantic_ai import Agent, RunContext
+from pydantic_ai.exceptions import ContentFilterError, RunCancelled, UnexpectedModelBehavior, UsageLimitExceeded
+from pydantic_ai.models.fallback import FallbackModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.usage import UsageLimits
+
+import perdure
+from perdure import RunOptions, TerminalError
+from perdure.ext.pydantic_ai import DurableAgent
+from perdure.testing import Harness
+from perdure.testing.model import Answer, Fate, Fault, Reply, ScriptedModel
+from tests.ext.pydantic_ai.agents import Asking, asking, assistant, model_named
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_impatient: list[AsyncOpenAI] = []
+
+
+def impatient(**settings: Any) -> Agent[Any, Any]:
+    """An agent whose client does not try again of its own accord."""
+    if not _impatient:
+        _impatient.append(AsyncOpenAI(max_retries=0))
+    return Agent(OpenAIChatModel("gpt-4o-mini", provider=OpenAIProvider(openai_client=_impatient[0])), **settings)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(status=429), Fault(status=500), Fault(status=503), Fault(cut=True), Fault(hang_up=True)],
+    ids=["rate limit", "500", "503", "cut", "no connection"],
+)
+async def test_what_may_pass_is_tried_again(fault: Fault, model: ScriptedModel) -> None:
+    model.faults.extend([fault, fault])
+    asked = asking(impatient())
+    async with Harness(asked.service) as h:
+        assert await h.call(asked.ask, "Hi") == "You asked: Hi"
+
+
+async def test_a_rate_limit_is_waited_for_as_long_as_the_provider_says(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=429, retry_after=1800))
+    asked = asking(impatient())
+    async with Harness(asked.service) as h:
+        began = h.now
+        assert await h.call(asked.ask, "Hi") == "You asked: Hi"
+        assert timedelta(minutes=30) <= h.now - began < timedelta(minutes=31)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Fault(status=400, message="no such parameter"), 400),
+        (Fault(status=401, message="wrong key"), 401),
+        (Fault(filtered=True, message="this is not to be said"), 400),
+    ],
+    ids=["400", "401", "content filter"],
+)
+async def test_what_is_refused_for_good_ends_the_run_with_the_providers_words(
+    fault: Fault, status: int, model: ScriptedModel
+) -> None:
+    model.faults.append(fault)
+    asked = asking(impatient())
+    asked_before = len(model.log.calls)
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match=fault.message) as caught:
+            await h.call(asked.ask, "Hi")
+    assert caught.value.status_code == status
+    assert len(model.log.calls) == asked_before + 1
+
+
+async def test_options_limit_how_often_a_model_is_asked(model: ScriptedModel) -> None:
+    model.faults.extend([Fault(status=500)] * 5)
+    asked = asking(impatient(), run_options=RunOptions(max_attempts=3))
+    asked_before = len(model.log.calls)
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match="a planned fault"):
+            await h.call(asked.ask, "Hi")
+    assert len(model.log.calls) == asked_before + 3
+
+
+async def test_options_limit_how_long_a_model_may_take(model: ScriptedModel) -> None:
+    model.faults.append(Fault(delay_s=60))
+    asked = asking(impatient(), run_options=RunOptions(timeout=timedelta(milliseconds=200)))
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match="agent asks gpt-4o-mini"):
+            await h.call(asked.ask, "Hi")
+
+
+async def test_a_fallback_model_is_asked_within_the_same_step(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=400))
+    agent = Agent(FallbackModel(model_named("openai-chat:gpt-4o"), model_named("openai-chat:gpt-4o-mini")))
+    asked = asking(agent)
+    async with Harness(asked.service) as h:
+        sent = await h.send(asked.ask, "Hi")
+        assert await h.attach(asked.ask, sent) == "You asked: Hi"
+        [entry] = h.journal(sent).runs()
+        assert entry.value["model_call"]["answered_by"] == "gpt-4o-mini"
+
+
+async def test_a_usage_limit_is_final_and_keeps_its_type(model: ScriptedModel) -> None:
+    model.script = lambda request: Reply.calling(("again", {}))
+    agent = DurableAgent(assistant(tools=[again]))
+    caught: list[str] = []
+
+    async def do(question: str) -> None:
+        try:
+            await agent.run(question, usage_limits=UsageLimits(request_limit=2))
+        except UsageLimitExceeded as error:
+            caught.append(str(error))
+            raise
+
+    asked = Asking(do)
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match=r"UsageLimitExceeded: .*request_limit of 2"):
+            await h.call(asked.ask, "Hi")
+    assert len(caught) == 1
+
+
+def again() -> str:
+    return "again"
+
+
+async def test_a_model_that_never_gives_what_is_asked_for_is_final(model: ScriptedModel) -> None:
+    model.script = lambda request: Reply.calling(("no_such_tool", {}))
+    asked = asking(assistant(tools=[again], retries=1))
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match="UnexpectedModelBehavior"):
+            await h.call(asked.ask, "Hi")
+
+
+async def test_an_empty_answer_of_a_content_filter_is_final_and_keeps_its_type(model: ScriptedModel) -> None:
+    model.script = lambda request: Answer(Reply(""), finish_reason="content_filter")
+    agent = DurableAgent(assistant())
+
+    async def do(question: str) -> str:
+        with pytest.raises(UnexpectedModelBehavior) as caught:
+            await agent.run(question)
+        raise caught.value
+
+    asked = Asking(do)
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match=ContentFilterError.__name__):
+            await h.call(asked.ask, "Hi")
+
+
+async def test_a_cancel_ends_the_request_that_is_under_way(model: ScriptedModel) -> None:
+    model.faults.append(Fault(delay_s=60))
+    asked = asking(impatient(name="Ann"))
+    asked_before = len(model.log.calls)
+    async with Harness(asked.service) as h:
+        sent = await h.send(asked.ask, "Hi")
+        await asyncio.to_thread(model.log.wait_for, asked_before + 1)
+        began = time.monotonic()
+        await h.cancel(sent.invocation_id)
+        with pytest.raises(TerminalError, match="cancelled"):
+            await h.attach(asked.ask, sent)
+        assert time.monotonic() - began < 20
+        await asyncio.to_thread(model.log.wait_until, lambda calls: calls[-1].fate is Fate.ABANDONED)
+
+
+async def test_a_cancel_ends_the_agents_below(model: ScriptedModel, wait_until: Callable[..., Awaitable[None]]) -> None:
+    model.script = lambda request: Reply.calling(("ask_other", {}))
+    other = perdure.Service("Other")
+    waits = DurableAgent(assistant(), name="Other")
+
+    @other.handler()
+    async def answer(ctx: perdure.Context) -> str:
+        await ctx.sleep(timedelta(days=1))
+        return (await waits.run("?")).output
+
+    async def ask_other() -> str:
+        return await perdure.current_context().service_call(answer)
+
+    asked = asking(assistant(tools=[ask_other]))
+    asked_before = len(model.log.calls)
+    async with Harness(asked.service, other) as h:
+        sent = await h.send(asked.ask, "Hi")
+        await asyncio.to_thread(model.log.wait_for, asked_before + 1)
+        await wait_until(lambda: bool(h.invocations(answer)), "the other agent is called")
+        await h.cancel(sent.invocation_id)
+        with pytest.raises(TerminalError, match="cancelled"):
+            await h.attach(asked.ask, sent)
+        [below] = h.invocations(answer)
+        assert (await h.outcome(below.id)).failure is not None
+
+
+async def test_an_agent_that_cancels_itself_is_final(model: ScriptedModel) -> None:
+
+    model.script = lambda request: Reply.calling(("stop", {}))
+
+    async def stop(run: RunContext[None]) -> None:
+        run.cancel()
+
+    agent = DurableAgent(assistant(tools=[stop]))
+
+    async def do(question: str) -> None:
+        try:
+            await agent.run(question)
+        except RunCancelled as error:
+            raise error
+
+    asked = Asking(do)
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match="RunCancelled"):
+            await h.call(asked.ask, "Hi")
