@@ -5,7 +5,7 @@ from agents import Agent, ModelProvider, MultiProvider, RunConfig, Runner, funct
 
 from perdure.testing.model import ChatRequest, Reply, ScriptedModel
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")  # the SDK keeps connections, which belong to a loop
+pytestmark = pytest.mark.asyncio(loop_scope="session")  # the SDK keeps connections, which belong to a loop
 
 both_interfaces = pytest.mark.parametrize("interface", ["chat", "responses"])
 

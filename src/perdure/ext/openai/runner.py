@@ -4,7 +4,8 @@ The SDK starts runs of its own within a run: of an agent that is a tool, by a gu
 come by its default runner, so that is where each run is made durable.
 """
 
-from collections.abc import Generator
+import asyncio
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
@@ -30,8 +31,10 @@ from perdure.ext.openai.run import Run, current_run, run_var
 from perdure.ext.openai.session import DurableSession, durable_session
 from perdure.ext.openai.twins import Twins
 from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.foreign_awaits import watch_var
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 _NO_STREAM = (
     "cannot stream in a durable run: a stream that breaks off could not go on where it was. Use DurableRunner.run, and "
@@ -102,7 +105,7 @@ class _Durable(AgentRunner):
         twins = Twins()
         try:
             with escaping(), _within(Run(around.own_options)):
-                return await self._before.run(twins.of(starting_agent), input, **kwargs)
+                return await _unwatched(self._before.run(twins.of(starting_agent), input, **kwargs))
         finally:
             twins.let_go()
 
@@ -120,6 +123,21 @@ def _install() -> None:
     runner = get_default_agent_runner()
     if not isinstance(runner, _Durable):
         set_default_agent_runner(_Durable(runner))
+
+
+async def _unwatched(running: Coroutine[Any, Any, T]) -> T:
+    """A run in a tool or guardrail that may await nothing but its context: what the SDK awaits is the SDK's business.
+
+    What the run's own tools and guardrails await is watched again.
+    """
+    if watch_var.get() is None:
+        return await running
+    token = watch_var.set(None)
+    try:
+        task = asyncio.ensure_future(running)
+    finally:
+        watch_var.reset(token)
+    return await task
 
 
 @contextmanager

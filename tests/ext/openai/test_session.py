@@ -1,0 +1,119 @@
+"""Sessions: in an object's state, an item a key; or elsewhere, with what is read and added recorded."""
+
+from typing import Any
+
+import pytest
+from agents import SessionSettings, SQLiteSession, TResponseInputItem
+
+import perdure
+from perdure.errors import UsageError
+from perdure.ext.openai import DurableRunner, DurableSession
+from perdure.testing import Harness
+from perdure.testing.model import Reply, ScriptedModel
+from tests.ext.openai.asking import IN_ONE_LOOP, Asking, ann
+
+pytestmark = IN_ONE_LOOP
+
+
+class Chatting:
+    """A virtual object whose handlers use a session."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.service = perdure.VirtualObject("Chat")
+
+        @self.service.handler()
+        async def say(ctx: perdure.ObjectContext, text: str) -> str:
+            session = DurableSession(**settings)
+            return (await DurableRunner.run(ann(), text, session=session)).final_output
+
+        @self.service.handler()
+        async def take_back(ctx: perdure.ObjectContext) -> Any:
+            return await DurableSession().pop_item()
+
+        @self.service.handler()
+        async def forget(ctx: perdure.ObjectContext) -> None:
+            await DurableSession().clear_session()
+
+        @self.service.handler(kind="shared")
+        async def history(ctx: perdure.ObjectSharedContext) -> list[Any]:
+            return [text_of(item) for item in await DurableSession().get_items()]
+
+        self.say, self.take_back, self.forget, self.history = say, take_back, forget, history
+
+
+def text_of(item: TResponseInputItem) -> str:
+    content: Any = item["content"]  # type: ignore[typeddict-item]
+    return content if isinstance(content, str) else content[0]["text"]
+
+
+async def test_a_turn_writes_only_what_it_adds(model: ScriptedModel) -> None:
+    model.script = lambda request: Reply(f"after {len(request.messages) - 1}")
+    chat = Chatting()
+    async with Harness(chat.service) as h:
+        for text in ("one", "two", "three"):
+            sent = await h.send(chat.say, text, key="ada")
+            last = await h.attach(chat.say, sent)
+        assert last == "after 5"
+        assert await h.call(chat.history, key="ada") == ["one", "after 1", "two", "after 3", "three", "after 5"]
+        written = [entry.name for entry in h.journal(sent.invocation_id).of("set-state")]
+        assert [name for name in written if name != "items"] == ["items/000004", "items/000005"]
+        [call] = h.journal(sent.invocation_id).runs()
+        assert call.value["model_call"]["messages"] == [{"role": "user", "content": "three"}]
+
+
+async def test_items_can_be_taken_back_and_forgotten(model: ScriptedModel) -> None:
+    chat = Chatting()
+    async with Harness(chat.service, always_replay=True) as h:
+        await h.call(chat.say, "hello", key="ada")
+        assert text_of(await h.call(chat.take_back, key="ada")) == "You asked: hello"
+        assert await h.call(chat.history, key="ada") == ["hello"]
+        await h.call(chat.forget, key="ada")
+        assert await h.call(chat.history, key="ada") == []
+
+
+async def test_a_session_may_show_only_its_last_items(model: ScriptedModel) -> None:
+    model.script = lambda request: Reply(str(len(request.messages) - 1))
+    chat = Chatting(session_settings=SessionSettings(limit=2))
+    async with Harness(chat.service) as h:
+        assert [await h.call(chat.say, "hello", key="ada") for _ in range(3)] == ["1", "3", "3"]
+
+
+async def test_a_plain_service_has_no_state_for_a_session(model: ScriptedModel) -> None:
+    async def do(question: str) -> Any:
+        return await DurableRunner.run(ann(), question, use_durable_session=True)
+
+    with pytest.raises(AssertionError, match="make Tested a VirtualObject"):
+        await Asking(do).comes_to()
+
+
+async def test_a_session_elsewhere_gets_each_item_once(model: ScriptedModel) -> None:
+    session = SQLiteSession("ada")
+    await session.add_items([{"role": "user", "content": "I am Ada"}])
+
+    async def do(question: str) -> str:
+        return (await DurableRunner.run(ann(), question, session=session)).final_output
+
+    model.script = lambda request: Reply("Ada" if "I am Ada" in str(request.messages) else "who knows")
+    try:
+        assert await Asking(do).comes_to("who am I?", always_replay=True) == "Ada"
+        assert [text_of(item) for item in await session.get_items()] == ["I am Ada", "who am I?", "Ada"]
+    finally:
+        session.close()
+
+
+async def test_a_session_that_calls_the_provider_itself_is_refused(model: ScriptedModel) -> None:
+    class Compacting(SQLiteSession):
+        async def run_compaction(self, args: Any = None) -> None:
+            raise AssertionError
+
+    session = Compacting("ada")
+
+    async def do(question: str) -> Any:
+        with pytest.raises(UsageError, match="compacts its history"):
+            await DurableRunner.run(ann(), question, session=session)
+        return "refused"
+
+    try:
+        assert await Asking(do).comes_to() == "refused"
+    finally:
+        session.close()
