@@ -19,8 +19,6 @@ from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply, ScriptedModel
 from perdure.testing.virtual_time import StandsStill
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")  # the client's connections outlive a test
-
 
 def asking(agent: Any) -> tuple[perdure.Service, Any]:
     """A service whose handler asks the agent."""

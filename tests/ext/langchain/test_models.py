@@ -18,8 +18,6 @@ from perdure.ext.langchain import durable_model
 from perdure.testing import Harness
 from perdure.testing.model import Fate, Fault, Reply, ScriptedModel
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")  # the client's connections outlive a test
-
 
 def asking(model: Any) -> tuple[perdure.Service, Any]:
     """A service whose handler asks the model."""

@@ -12,12 +12,13 @@ from perdure.ext.langchain.finality import mark_as_final
 from perdure.ext.langchain.mcp import durable_mcp_tools
 from perdure.ext.langchain.middleware import DurableMiddleware
 from perdure.ext.langchain.model import durable_model
-from perdure.ext.langchain.nodes import durable_node
+from perdure.ext.langchain.nodes import durable_node, record_plain_functions
 from perdure.ext.remote_tools import remote_tool
 from perdure.ext.tool_calls import Step, WithContext, as_step, with_context
 from perdure.sdk.context import current_context, current_object_context
 
 repeat_what_is_drawn()
+record_plain_functions()
 mark_as_final()
 
 __all__ = [

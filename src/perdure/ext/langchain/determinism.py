@@ -5,8 +5,9 @@ follow from those; with another id on each attempt, what a graph writes would no
 names are replaced in LangGraph's modules, once, by functions that ask for a handler first. Outside of handlers, and
 inside of a run, they do what they did.
 
-LangSmith's hook that keeps each middleware call for a trace goes through a thread, also with tracing off. In a handler
-it is called where it stands: which of several threads is done first would differ from attempt to attempt.
+Which of several threads is done first differs from attempt to attempt, too. So what the libraries put into a thread is
+called where it stands, in a handler: the small functions between the steps of a chain, such as output parsers,
+callbacks, and LangSmith's hook around each middleware, which is there also with tracing off.
 """
 
 import uuid
@@ -20,10 +21,13 @@ from perdure.sdk.context import Context, context_var
 from perdure.sdk.progress import run_key_var
 
 with needs("langgraph", extra="langchain"):
+    import langchain_core.output_parsers.base
+    import langchain_core.runnables.base
     import langgraph.graph.message  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.pregel._checkpoint  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.pregel._messages  # pyright: ignore[reportMissingTypeStubs]
     from langchain_core.callbacks import BaseCallbackHandler
+    from langchain_core.runnables.config import run_in_executor
     from langsmith import set_runtime_overrides
     from langsmith._runtime_overrides import get_runtime_overrides  # what a program has set for itself is kept
 
@@ -69,7 +73,9 @@ def repeat_what_is_drawn() -> None:
     langgraph.pregel._checkpoint.uuid6 = _checkpoint_id  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     langgraph.pregel._messages.uuid4 = message_id  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     langgraph.graph.message.uuid = _Uuids()  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
-    set_runtime_overrides(aio_to_thread=_where_it_stands)
+    langchain_core.runnables.base.run_in_executor = _call  # pyright: ignore[reportPrivateImportUsage]
+    langchain_core.output_parsers.base.run_in_executor = _call  # pyright: ignore[reportPrivateImportUsage]
+    set_runtime_overrides(aio_to_thread=_trace)
 
 
 def inline(handlers: Iterable[BaseCallbackHandler]) -> None:
@@ -79,7 +85,8 @@ def inline(handlers: Iterable[BaseCallbackHandler]) -> None:
             handler.run_inline = True
 
 
-def _handler() -> Context | None:
+def in_handler() -> Context | None:
+    """The context, where it can be used; None outside of handlers, and inside of runs."""
     return context_var.get() if run_key_var.get() is None else None
 
 
@@ -95,14 +102,14 @@ _random_uuid6 = langgraph.pregel._checkpoint.uuid6  # pyright: ignore[reportPriv
 
 
 def _checkpoint_id(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
-    ctx = _handler()
+    ctx = in_handler()
     made = None if ctx is None else ctx.attached(Ids).checkpoint(clock_seq)
     return made or _random_uuid6(node, clock_seq)
 
 
 def message_id() -> uuid.UUID:
     """The id of a message that has none, in the place of `uuid4`."""
-    ctx = _handler()
+    ctx = in_handler()
     return uuid.uuid4() if ctx is None else ctx.attached(Ids).message() or ctx.uuid()
 
 
@@ -118,7 +125,13 @@ class _Uuids:
 _kept_override = get_runtime_overrides().aio_to_thread
 
 
-async def _where_it_stands(
+async def _call(executor: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if in_handler() is None:
+        return await run_in_executor(executor, fn, *args, **kwargs)
+    return fn(*args, **kwargs)
+
+
+async def _trace(
     default: Callable[..., Awaitable[Any]], variables: Variables, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
     if context_var.get() is not None:

@@ -49,9 +49,9 @@ async def graph_step(
         nonlocal executed
         executed = True
         try:
-            return Outcome(returned=await execute(), answers=answers.used)
+            return Outcome(returned=await execute(), answers=answers.given)
         except GraphInterrupt as interrupt:
-            return Outcome(interrupts=list(interrupt.args[0]), answers=answers.used)
+            return Outcome(interrupts=list(interrupt.args[0]), answers=answers.given)
         except GraphBubbleUp as error:
             raise UsageError(
                 f"{name!r} raised {type(error).__name__}, which a step cannot hand on to the graph: make it "
@@ -74,7 +74,10 @@ async def graph_step(
 
 
 def _to_json(outcome: Outcome) -> Any:
-    asks = [{"id": each.id, "value": VALUES.to_json(each.value)} for each in outcome.interrupts]
+    asks = [
+        {"id": each.id, "value": VALUES.to_json(each.value), "schema": VALUES.to_json(each.response_schema)}
+        for each in outcome.interrupts
+    ]
     written = msgspec.structs.replace(
         outcome, returned=VALUES.to_json(outcome.returned), interrupts=asks, answers=VALUES.to_json(outcome.answers)
     )
@@ -84,7 +87,10 @@ def _to_json(outcome: Outcome) -> Any:
 def _from_json(value: Any) -> Outcome:
     outcome = msgspec.convert(value, Outcome)
     outcome.returned = VALUES.from_json(outcome.returned)
-    outcome.interrupts = [Interrupt(VALUES.from_json(each["value"]), id=each["id"]) for each in outcome.interrupts]
+    outcome.interrupts = [
+        Interrupt(VALUES.from_json(each["value"]), each["id"], response_schema=VALUES.from_json(each["schema"]))
+        for each in outcome.interrupts
+    ]
     outcome.answers = VALUES.from_json(outcome.answers)
     return outcome
 

@@ -25,21 +25,18 @@ class Answers:
         configurable = config.get("configurable", {})
         self._scratchpad: PregelScratchpad | None = configurable.get(CONFIG_KEY_SCRATCHPAD)
         self._send = configurable.get(CONFIG_KEY_SEND)
-        self._before = len(self.given)
 
     @property
     def given(self) -> list[Any]:
+        """All of them, to be recorded."""
         return [] if self._scratchpad is None else list(self._scratchpad.resume)
-
-    @property
-    def used(self) -> list[Any]:
-        """What to record: all answers, if an interrupt was answered since; else none."""
-        given = self.given
-        return given if len(given) > self._before else []
 
     def use_again(self, recorded: Sequence[Any]) -> None:
         """Does to the graph what the interrupts did that had these answers."""
-        if recorded and self._scratchpad is not None and self._send is not None:
+        if self._scratchpad is None or self._send is None:
+            return
+        if len(recorded) > len(self._scratchpad.resume):
             self._scratchpad.get_null_resume(True)
-            self._scratchpad.resume[:] = recorded
-            self._send([(RESUME, self._scratchpad.resume)])
+        self._scratchpad.resume[:] = recorded
+        for count in range(1, len(recorded) + 1):
+            self._send([(RESUME, recorded[:count])])

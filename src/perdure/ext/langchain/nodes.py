@@ -1,4 +1,9 @@
-"""Nodes of graphs that are written by hand: `builder.add_node("draft", durable_node(draft))`."""
+"""Nodes of graphs that are written by hand: `builder.add_node("draft", durable_node(draft))`.
+
+LangGraph runs a node or an edge that is a plain function in a thread. Nothing would be recorded of it, and when its
+thread is done, beside other nodes, would differ from attempt to attempt. In a handler it is recorded as one step, like
+a tool that is a plain function; `durable_node` is for other options, and to have an `async def` held to its context.
+"""
 
 import asyncio
 import inspect
@@ -7,6 +12,7 @@ from functools import wraps
 from typing import Any, Final
 
 from perdure.ext.durable_here import durable_here
+from perdure.ext.langchain.determinism import in_handler
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
 from perdure.ext.langchain.tools import run_with_context
 from perdure.ext.missing import needs
@@ -15,6 +21,8 @@ from perdure.ext.tool_calls import Step, how_recorded
 from perdure.sdk.capabilities.runs import RunOptions
 
 with needs("langgraph", extra="langchain"):
+    import langgraph._internal._runnable  # pyright: ignore[reportMissingTypeStubs]
+    from langchain_core.runnables.config import run_in_executor
     from langgraph.config import get_config
 
 _BY_POLICY: Final[RunOptions[Any]] = RunOptions()
@@ -49,3 +57,14 @@ def durable_node(
         return await graph_step(node, execute, record, get_config())
 
     return recorded
+
+
+def record_plain_functions() -> None:
+    """Has nodes and edges that are plain functions recorded, of graphs that are built from now on. To be done once."""
+    langgraph._internal._runnable.run_in_executor = _as_step  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+
+
+async def _as_step(executor: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if in_handler() is None:
+        return await run_in_executor(executor, fn, *args, **kwargs)
+    return await durable_node(fn)(*args, **kwargs)

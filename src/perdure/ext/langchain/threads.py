@@ -134,19 +134,20 @@ class Thread:
     def write(self, ns: str, id: str, task: str, path: str, writes: Sequence[tuple[str, Any]]) -> Record | None:
         """Adds what a task wrote, as JSON. It is kept from the moment on in which the superstep cannot be completed."""
         saved = self._by_place.setdefault((ns, id), _unknown(ns, id))
-        fresh: list[Write] = []
+        fresh: dict[int, Write] = {}
         for position, (channel, value) in enumerate(writes):
             index = WRITES_IDX_MAP.get(channel, position)
             if index >= 0 and (task, index) in saved.writes:
                 continue
-            each = saved.writes[task, index] = Write(task, path, index, channel, value)
-            fresh.append(each)
-        if not saved.kept:
-            if not any(each.channel in _STOPPED for each in fresh):
-                return None
+            saved.writes[task, index] = fresh[index] = Write(task, path, index, channel, value)
+        if saved.kept:
+            rows = list(fresh.values())
+        elif any(each.channel in _STOPPED for each in fresh.values()):
             saved.kept = True
-            fresh = list(saved.writes.values())
-        return {"writes": [each.as_row() for each in fresh], "ns": ns, "of": id} if fresh else None
+            rows = list(saved.writes.values())
+        else:
+            return None
+        return {"writes": [each.as_row() for each in rows], "ns": ns, "of": id} if rows else None
 
     def _take(self, record: Record) -> None:
         ns = record["ns"]

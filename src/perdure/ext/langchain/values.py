@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import fields
 from typing import Any, Final, cast
 
 from perdure.ext.codecs import Codec
@@ -11,9 +12,10 @@ with needs("langgraph", extra="langchain"):
     from langchain_core.messages import BaseMessage, messages_from_dict
     from langgraph.checkpoint.serde.base import SerializerProtocol
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+    from langgraph.types import Command
 
 _OWN: Final = JsonPlusSerializer()
-_TAGS: Final = {"$message", "$set", "$tuple", "$typed"}
+_TAGS: Final = {"$command", "$message", "$set", "$tuple", "$typed"}
 
 
 class Values:
@@ -37,6 +39,8 @@ class Values:
         match next(iter(written), ""):
             case "$message":
                 return messages_from_dict([{"type": written["$message"], "data": self.from_json(written["data"])}])[0]
+            case "$command":
+                return Command(**self.from_json(written["$command"]))
             case "$set":
                 return set(self.from_json(written["$set"]))
             case "$tuple":
@@ -62,12 +66,24 @@ class Values:
         if kind is dict and all(type(name) is str for name in value) and next(iter(value), "") not in _TAGS:
             return {name: self._write(each) for name, each in value.items()}
         if isinstance(value, BaseMessage):
-            return {"$message": value.type, "data": self._write(value.model_dump(exclude_defaults=True))}
+            return {"$message": value.type, "data": self._write(_fields(value))}
+        if kind is Command:
+            return {"$command": {each.name: self._write(getattr(value, each.name)) for each in fields(value)}}
         return self._typed(value)
 
     def _typed(self, value: Any) -> Any:
         kind, data = self._serde.dumps_typed(value)
         return {"$typed": [kind, base64.b64encode(data).decode()]}
+
+
+def _fields(message: BaseMessage) -> dict[str, Any]:
+    """What a message holds beside what all of its kind do; objects in it as they are."""
+    told = {
+        name: getattr(message, name)
+        for name, field in type(message).model_fields.items()
+        if name != "type" and getattr(message, name) != field.get_default(call_default_factory=True)
+    }
+    return told | (message.model_extra or {})
 
 
 VALUES: Final = Values()
