@@ -128,7 +128,7 @@ async def test_a_response_is_the_same_from_the_journal(model: ScriptedModel) -> 
     [Fault(status=429), Fault(status=500), Fault(status=503), Fault(status=408), Fault(cut=True), Fault(hang_up=True)],
     ids=str,
 )
-async def test_what_may_pass_is_tried_again_by_the_step_and_by_nobody_else(model: ScriptedModel, fault: Fault) -> None:
+async def test_what_may_pass_is_tried_again(model: ScriptedModel, fault: Fault) -> None:
     model.faults.extend([fault, fault])
     agents, ask = asks()
     async with Harness(agents) as h:
@@ -165,7 +165,9 @@ async def test_a_content_filter_is_terminal(model: ScriptedModel) -> None:
     assert caught.value.status_code == 400
 
 
-async def test_a_model_that_stays_away_is_given_up_after_so_many_tries(model: ScriptedModel) -> None:
+async def test_a_model_that_stays_away_is_given_up_after_so_many_tries_and_the_client_adds_none(
+    model: ScriptedModel,
+) -> None:
     model.aim(Fault(status=500, message="out of order"))
     agents, ask = asks(run_options=RunOptions(max_attempts=3))
     async with Harness(agents) as h:

@@ -190,6 +190,26 @@ async def test_a_cancel_is_never_told_to_the_model(model: ScriptedModel) -> None
     assert len(model.log.calls) == 1
 
 
+async def test_a_cancel_reaches_the_agents_below(model: ScriptedModel) -> None:
+    other = perdure.Service("Other")
+    waits = asyncio.Event()
+
+    @other.handler()
+    async def review(ctx: perdure.Context, amount: int) -> str:
+        _, answer = ctx.awakeable(type_hint=str)
+        waits.set()
+        return await answer
+
+    model.script = calls(("review", {"amount": 900}))
+    agents, ask = agent(remote_tool(review))
+    async with Harness(agents, other) as h:
+        sent = await h.send(ask, "?")
+        await waits.wait()
+        await h.cancel(sent.invocation_id)
+        outcomes = [await h.outcome(each.id) for each in h.invocations()]
+    assert [each.failure.code for each in outcomes if each.failure is not None] == [409, 409]
+
+
 async def test_a_tool_with_the_context_that_awaits_something_else_is_reported(model: ScriptedModel) -> None:
     @with_context
     async def dozes() -> str:
