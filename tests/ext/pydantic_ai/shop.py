@@ -1,0 +1,34 @@
+"""An MCP server with a shop's tools. It says in a file how often it was started, and what was called."""
+
+import sys
+from pathlib import Path
+
+from mcp.server.mcpserver import MCPServer
+
+diary = Path(sys.argv[1])
+server = MCPServer("shop", instructions="Prices are in euros.", log_level="WARNING")
+
+
+def note(what: str) -> None:
+    with diary.open("a") as file:
+        print(what, file=file)
+
+
+@server.tool()
+def price_of(product: str) -> str:
+    """Say what a product costs."""
+    note(f"price_of {product}")
+    if product != "lamp":
+        raise ValueError(f"no {product} here")
+    return "35"
+
+
+@server.tool()
+def buy(product: str, count: int = 1) -> dict[str, int]:
+    """Buy some of a product."""
+    note(f"buy {product}")
+    return {product: count}
+
+
+note("started")
+server.run(sys.argv[2]) if len(sys.argv) > 2 else server.run()
