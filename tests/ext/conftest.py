@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from perdure.testing.model import ScriptedModel
 from tests.docs.pages import name_of
@@ -32,6 +33,13 @@ def _is_installed(framework: str) -> bool:
         return find_spec(framework) is not None
     except ModuleNotFoundError:  # of a package around it
         return False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All have one event loop, as a service's process has: the SDKs keep connections from one call to the next."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

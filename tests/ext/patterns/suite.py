@@ -15,9 +15,6 @@ from tests.ext.patterns import catalogue
 from tests.ext.patterns.pattern import Pattern, Play, Scene
 from tests.ext.patterns.stumbling import Stumbling
 
-IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
-"""As a service's process has it: the SDKs keep connections from one call to the next."""
-
 
 class Examples:
     """A version's tests; a subclass names it."""
@@ -36,11 +33,9 @@ class Examples:
         model.script = pattern.script
         return Play(harness, handlers)
 
-    @IN_ONE_LOOP
     async def test_it_comes_to_its_outcome(self, pattern: Pattern, play: Play) -> None:
         await _through(pattern, play)
 
-    @IN_ONE_LOOP
     @pytest.mark.timeout(600)  # some have a server of MCP started for each pass
     async def test_no_crash_changes_it_and_nothing_recorded_is_asked_again(
         self, pattern: Pattern, play: Play, model: ScriptedModel
@@ -56,7 +51,6 @@ class Examples:
                 model=model,
             )
 
-    @IN_ONE_LOOP
     async def test_a_model_that_stumbles_changes_nothing(
         self, pattern: Pattern, play: Play, model: ScriptedModel
     ) -> None:

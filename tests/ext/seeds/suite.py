@@ -11,7 +11,6 @@ from perdure.testing.model import Script, ScriptedModel
 from tests.docs.matching import Ids
 from tests.docs.terminal import Terminal
 from tests.ext.patterns.claim_approval import deciding_on
-from tests.ext.patterns.suite import IN_ONE_LOOP
 from tests.ext.seeds.tabs import Tab
 
 PORT = 9080
@@ -35,7 +34,6 @@ class Seeds:
         """What the model says on the page's input."""
         return deciding_on(input)
 
-    @IN_ONE_LOOP
     async def test_local_agents_survive_a_crash_anywhere(self, tab: Tab, model: ScriptedModel, tmp_path: Path) -> None:
         with tab.imported(tmp_path) as services:
             [definition] = services[0].handlers.values()
