@@ -28,6 +28,8 @@ with needs("langgraph", extra="langchain"):
     import langgraph.pregel._messages  # pyright: ignore[reportMissingTypeStubs]
     from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.runnables.config import run_in_executor
+    from langgraph.pregel._checkpoint import uuid6 as random_uuid6  # pyright: ignore[reportMissingTypeStubs]
+    from langgraph.pregel._messages import uuid4  # pyright: ignore[reportMissingTypeStubs]
     from langsmith import set_runtime_overrides
     from langsmith._runtime_overrides import get_runtime_overrides  # what a program has set for itself is kept
 
@@ -98,19 +100,16 @@ def _hash(*parts: str | int) -> int:
     return int.from_bytes(blake2b("/".join(map(str, parts)).encode(), digest_size=16).digest())
 
 
-_random_uuid6 = langgraph.pregel._checkpoint.uuid6  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-
-
 def _checkpoint_id(node: int | None = None, clock_seq: int | None = None) -> uuid.UUID:
     ctx = in_handler()
     made = None if ctx is None else ctx.attached(Ids).checkpoint(clock_seq)
-    return made or _random_uuid6(node, clock_seq)
+    return made or random_uuid6(node, clock_seq)
 
 
 def message_id() -> uuid.UUID:
     """The id of a message that has none, in the place of `uuid4`."""
     ctx = in_handler()
-    return uuid.uuid4() if ctx is None else ctx.attached(Ids).message() or ctx.uuid()
+    return uuid4() if ctx is None else ctx.attached(Ids).message() or ctx.uuid()
 
 
 class _Uuids:

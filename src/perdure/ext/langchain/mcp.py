@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from perdure.ext.durable_here import durable_here
-from perdure.ext.missing import needs
 from perdure.sdk.capabilities.runs import RunOptions
 
 if TYPE_CHECKING:  # it is asked for only by who has such tools
@@ -18,9 +17,8 @@ async def durable_mcp_tools(
 
     So the agent has the same tools on every attempt, and a server is asked again only by the next invocation.
     """
-    with needs("langchain-mcp-adapters", extra="langchain"):
-        from langchain_mcp_adapters.tools import convert_mcp_tool_to_langchain_tool
-        from mcp.types import Tool
+    from langchain_mcp_adapters.tools import convert_mcp_tool_to_langchain_tool  # there, as there is a client of it
+    from mcp.types import Tool
 
     ctx = durable_here("durable_mcp_tools")
     servers = [server_name] if server_name else list(client.connections)
