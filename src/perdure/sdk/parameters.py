@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 from weakref import WeakKeyDictionary
 
+from pydantic import ConfigDict, Field, ValidationError, create_model
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+
 from perdure.errors import UsageError
 
 
@@ -24,8 +27,6 @@ def parameters_schema(function: Callable[..., Any]) -> dict[str, Any]:
     Raises:
         UsageError: as `as_tool`.
     """
-    from pydantic.errors import PydanticInvalidForJsonSchema
-
     try:
         schema: dict[str, Any] = _model(function).model_json_schema()
     except PydanticInvalidForJsonSchema as error:
@@ -43,8 +44,6 @@ def read_arguments(function: Callable[..., Any], arguments: str | bytes) -> dict
         ValueError: it does not fit; the message says where, and can be shown to the model.
         UsageError: as `as_tool`.
     """
-    from pydantic import ValidationError
-
     try:
         read = _model(function).model_validate_json(arguments or "{}")
     except ValidationError as error:
@@ -65,9 +64,6 @@ _models: WeakKeyDictionary[Callable[..., Any], Any] = WeakKeyDictionary()  # han
 
 
 def _new_model(function: Callable[..., Any]) -> Any:
-    from pydantic import ConfigDict, Field, create_model
-    from pydantic.errors import PydanticSchemaGenerationError
-
     try:
         hints = get_type_hints(function, include_extras=True)
     except TypeError:

@@ -22,3 +22,11 @@ def test_they_are_what_the_question_has_under_their_names(question: str, found: 
 
 def test_a_tool_that_asks_for_nothing_gets_nothing() -> None:
     assert arguments(ToolFunction("now"), 'Claim: {"amount": 3}') == {}
+
+
+def test_a_tool_that_asks_for_one_text_gets_the_question() -> None:
+    look_up = ToolFunction("look_up", parameters={"properties": {"text": {"type": "string"}}, "required": ["text"]})
+    assert arguments(look_up, "Lisbon") == {"text": "Lisbon"}
+    assert arguments(look_up, '{"text": "Oslo"}') == {"text": "Oslo"}
+    counts = ToolFunction("count", parameters={"properties": {"to": {"type": "integer"}}, "required": ["to"]})
+    assert arguments(counts, "Lisbon") == {}
