@@ -34,6 +34,7 @@ class AskedAgain:
         """A pass begins here."""
         self._begun = len(self._log.calls)
         self._crashed = None
+        self._recorded.clear()
 
     def crash(self, steps: Sequence[Step]) -> None:
         """A crash: these steps are what was recorded by now."""
@@ -44,20 +45,23 @@ class AskedAgain:
         self._recorded = Counter(question(call) for call in self._answered(steps))
 
     def end(self, steps: Sequence[Step]) -> list[str]:
-        """The pass is over: the questions that were asked again though their answers were recorded."""
+        """The pass is over: the questions that were asked again though their answers were recorded.
+
+        Where there was no crash, that is all that was asked more often than in the first pass.
+        """
         calls = self._log.calls[self._begun :]
         if self._plain is None:
             self._plain = Counter(question(call) for call in calls)
             recorded = {id(call) for call in self._answered(steps)}
             lost = [call for call in calls if call.fate is Fate.ANSWERED and id(call) not in recorded]
             return [f"(an answer that no journal has: {question(call)})" for call in lost]
-        if self._crashed is None:
-            return []
-        later = Counter(question(call) for call in self._log.calls[self._crashed :])
+        if self._crashed is not None:
+            calls = self._log.calls[self._crashed :]
         return [
-            f"{asked} times {question}"
-            for question, asked in later.items()
-            if self._recorded[question] and self._recorded[question] + asked > self._plain[question]
+            text
+            for text, times in Counter(question(call) for call in calls).items()
+            if (self._crashed is None or self._recorded[text])
+            and self._recorded[text] + times > max(self._plain[text], 1)
         ]
 
     def _answered(self, steps: Sequence[Step]) -> list[Call]:

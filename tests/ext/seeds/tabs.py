@@ -46,15 +46,16 @@ class Tab:
 
     @contextmanager
     def imported(self, folder: Path) -> Iterator[list[ServiceDefinition]]:
-        """All services, the main one's first; its modules are importable meanwhile."""
+        """All services, the main one's first; its modules are importable meanwhile, and hide others of their names."""
         self.write(folder)
-        before = set(sys.modules)
+        names = [path.stem for path in folder.glob("*.py")]
+        hidden = {name: sys.modules.pop(name) for name in names if name in sys.modules}
         sys.path.insert(0, str(folder))
         try:
             modules = [import_module(name) for name in (MAIN, *(each for each in self.agents if each != MAIN))]
             yield [service for module in modules for service in module.services.services]
         finally:
             sys.path.remove(str(folder))
-            for name in set(sys.modules) - before:
-                if str(getattr(sys.modules[name], "__file__", None)).startswith(str(folder)):
-                    del sys.modules[name]
+            for name in names:
+                sys.modules.pop(name, None)
+            sys.modules.update(hidden)
