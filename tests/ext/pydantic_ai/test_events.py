@@ -4,10 +4,10 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 import pytest
-from pydantic_ai import RunContext
+from pydantic_ai import AgentRunResultEvent, RunContext
 from pydantic_ai.messages import AgentStreamEvent, FunctionToolCallEvent, FunctionToolResultEvent, PartDeltaEvent
 
-from perdure.ext.pydantic_ai import DurableAgent
+from perdure.ext.pydantic_ai import DurableAgent, PerdureDurability
 from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply, ScriptedModel
 from tests.ext.pydantic_ai.agents import Asking, assistant
@@ -81,4 +81,25 @@ async def test_the_handler_of_a_single_run_sees_what_is_recorded(model: Scripted
         assert await h.attach(asked.ask, sent) == "a rather long answer, in many pieces"
         assert "deliver event" not in h.journal(sent).names("run")
         assert kinds.count("function_tool_result") == 1
+        await h.crash_at_every_step(asked.ask, "?", model=model)
+
+
+@pytest.mark.parametrize("method", ["run_stream", "run_stream_events"])
+async def test_with_the_capability_alone_a_stream_comes_in_one_piece(method: str, model: ScriptedModel) -> None:
+    model.script = script
+    agent = assistant(tools=[look], capabilities=[PerdureDurability()])
+
+    async def do(question: str) -> str:
+        if method == "run_stream":
+            async with agent.run_stream(question) as stream:
+                return await stream.get_output()
+        async with agent.run_stream_events(question) as events:
+            async for event in events:
+                if isinstance(event, AgentRunResultEvent):
+                    return event.result.output
+        raise AssertionError
+
+    asked = Asking(do)
+    async with Harness(asked.service) as h:
+        assert await h.call(asked.ask, "?") == "a rather long answer, in many pieces"
         await h.crash_at_every_step(asked.ask, "?", model=model)

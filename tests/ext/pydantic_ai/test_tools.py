@@ -348,3 +348,25 @@ async def test_what_cannot_be_recorded_is_said(model: ScriptedModel) -> None:
 async def test_only_async_functions_run_with_the_context() -> None:
     with pytest.raises(UsageError, match="must be `async def`"):
         with_context(lambda: "?")
+
+
+async def test_a_validator_of_arguments_is_a_step(model: ScriptedModel) -> None:
+    def script(request: ChatRequest) -> Reply:
+        given = [str(message["content"]) for message in request.messages if message["role"] == "tool"]
+        return Reply(given[-1]) if len(given) == 2 else Reply.calling(("pay", {"amount": 1000 - 999 * len(given)}))
+
+    def small(run: RunContext[Any], amount: int) -> None:
+        if amount > 100:
+            raise ModelRetry("too much")
+
+    def pay(amount: int) -> str:
+        return f"paid {amount}"
+
+    model.script = script
+    asked = asking(assistant(tools=[Tool(pay, args_validator=small)]))
+    async with Harness(asked.service) as h:
+        sent = await h.send(asked.ask, "?")
+        assert await h.attach(asked.ask, sent) == "paid 1"
+        assert h.journal(sent).names("run").count("validate arguments of pay") == 2
+        assert h.journal(sent).names("run").count("tool pay") == 1
+        await h.crash_at_every_step(asked.ask, "?", model=model)

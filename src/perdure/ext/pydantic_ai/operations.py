@@ -90,6 +90,8 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
                 return await self._model_call(name, cast("ModelRequestParams", params))
             case ToolsetCallToolId():
                 return await self._tool_call(params, config if isinstance(config, (Step, WithContext)) else Step())
+            case ToolsetValidateToolArgumentsId():
+                return await self._step(f"validate arguments of {cast('Any', params).name}", params)
             case other:
                 return await self._step(_name(other, self._recorder.agent), params)
 
@@ -174,8 +176,6 @@ def _name(operation: DurableOperationId, agent: str) -> str:
             return f"list {kind} tools" + _of(id)
         case ToolsetGetInstructionsId(toolset_id=id):
             return "read instructions" + _of(id)
-        case ToolsetValidateToolArgumentsId(toolset_id=id):
-            return "validate arguments" + _of(id)
         case EventStreamHandlerId():
             return "deliver event"
         case ModelCompactMessagesId(model_name=model):
