@@ -15,12 +15,15 @@ async def final_answer(events: AsyncIterable[Event]) -> str:
     Raises:
         TerminalError: the model gave an error in place of an answer, such as that its filter held it back.
     """
-    answer = ""
+    answer, error = "", None
     async for event in events:
-        if event.error_code is not None and not event.partial:
-            raise TerminalError(f"agent {event.author!r} has no answer: {event.error_code} {event.error_message or ''}")
+        if event.partial:
+            continue
+        error = event if event.error_code is not None else None
         if event.is_final_response() and event.content is not None:
             answer = (
                 "".join(part.text for part in event.content.parts or [] if part.text and not part.thought) or answer
             )
+    if error is not None:  # at the end: of an exception there is an event, too, before it is raised
+        raise TerminalError(f"agent {error.author!r} has no answer: {error.error_code} {error.error_message or ''}")
     return answer

@@ -1,8 +1,9 @@
 """What ends a run of ADK although ADK would go on, and what is final of its own errors."""
 
+from perdure.errors import TerminalError
 from perdure.ext.failures import final, must_pass
 from perdure.ext.missing import needs
-from perdure.sdk.context import Context
+from perdure.sdk.failures import decisive
 
 with needs("google-adk", extra="adk"):
     from google.adk.agents.base_agent import BaseAgent
@@ -25,32 +26,36 @@ REPEATED = (
 
 
 class Unheeded:
-    """Errors that ADK makes an answer for the model of, or only logs, though the run must end by them.
+    """Errors that the run must end by, although ADK goes on for a while: it tells the session of them, or the model.
 
-    It does so with a cancelled invocation where an agent is a tool, and with a toolset that could not be listed.
+    What it does then would be recorded, and would not fit when the next attempt meets no error. So once there is such
+    an error, nothing more is asked of a model, and nothing more written to a session.
     """
 
     def __init__(self) -> None:
-        self._errors: dict[str, BaseException] = {}
+        self._errors: dict[tuple[str, str | None], BaseException] = {}
 
-    def note(self, invocation_id: str, error: BaseException) -> None:
-        self._errors.setdefault(invocation_id, error)
+    def note(self, invocation_id: str, error: BaseException, call_id: str | None = None) -> None:
+        """Takes note of an error on its way through ADK. That of a tool's call may still be handled."""
+        if must_pass(error):
+            self._errors.setdefault((invocation_id, None), error)
+        elif isinstance(error, Exception) and not isinstance(decisive(error), TerminalError):
+            self._errors.setdefault((invocation_id, call_id), error)
+
+    def insist(self, invocation_id: str, error: BaseException) -> None:
+        """The same for one that ADK would make light of, whatever it is."""
+        self._errors.setdefault((invocation_id, None), error)
+
+    def handled(self, invocation_id: str, call_id: str | None) -> None:
+        """A callback has made an answer of what this call failed with."""
+        if call_id is not None:
+            self._errors.pop((invocation_id, call_id), None)
 
     def check(self, invocation_id: str) -> None:
         """Raises what was noted for this invocation of ADK."""
-        if invocation_id in self._errors:
-            raise self._errors[invocation_id]
-
-
-def note(ctx: Context, invocation_id: str, error: BaseException) -> None:
-    """Takes note of an error on its way through ADK, if it must end the run."""
-    if must_pass(error):
-        ctx.attached(Unheeded).note(invocation_id, error)
-
-
-def check(ctx: Context, invocation_id: str) -> None:
-    """Raises what should have ended this run."""
-    ctx.attached(Unheeded).check(invocation_id)
+        for (noted, _), error in self._errors.items():
+            if noted == invocation_id:
+                raise error
 
 
 def settle(error: Exception, agent: BaseAgent | None = None) -> None:

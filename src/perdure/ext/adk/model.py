@@ -13,7 +13,7 @@ import msgspec
 
 from perdure.ext.adk import messages
 from perdure.ext.adk.clock import Clock
-from perdure.ext.adk.failures import check, note
+from perdure.ext.adk.failures import Unheeded
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Said
 from perdure.ext.durable_here import durable_here
@@ -47,7 +47,8 @@ class _Asking:
 
     async def __call__(self, llm_request: LlmRequest, stream: bool = False) -> AsyncGenerator[LlmResponse, None]:
         ctx = durable_here(f"the model of agent {self._agent!r}")
-        check(ctx, self._invocation_id)
+        unheeded = ctx.attached(Unheeded)
+        unheeded.check(self._invocation_id)
         contents = llm_request.contents
 
         async def ask() -> _Answer:
@@ -61,7 +62,7 @@ class _Asking:
             asked = messages.asked(llm_request, self._agent)
             answer = await model_call(asked, ask, _ANSWER, said, self._options)
         except BaseException as error:
-            note(ctx, self._invocation_id, error)
+            unheeded.note(self._invocation_id, error)
             raise
         ctx.attached(Clock).reach(answer.at)
         for response in answer.responses:

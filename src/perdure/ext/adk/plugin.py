@@ -7,7 +7,7 @@ place for this one run: a copy with a durable model and durable tools. The user'
 from typing import Any
 
 from perdure.ext.adk.clock import Clock, provide, set_clock
-from perdure.ext.adk.failures import check, settle
+from perdure.ext.adk.failures import Unheeded, settle
 from perdure.ext.adk.model import durable_model
 from perdure.ext.adk.refusals import check_agent, check_run
 from perdure.ext.adk.sessions import DurableSessionService
@@ -69,7 +69,7 @@ class DurablePlugin(BasePlugin):
 
     async def after_run_callback(self, *, invocation_context: InvocationContext) -> None:
         """A run is over; it fails if it should have ended earlier."""
-        check(durable_here(_RUNNER), invocation_context.invocation_id)
+        durable_here(_RUNNER).attached(Unheeded).check(invocation_context.invocation_id)
 
     async def before_agent_callback(
         self, *, agent: BaseAgent, callback_context: CallbackContext
@@ -97,11 +97,19 @@ class DurablePlugin(BasePlugin):
         result = await durable_tool(tool, self._tool_options).run_async(args=tool_args, tool_context=tool_context)
         return {"result": None} if result is None else result
 
+    async def after_tool_callback(
+        self, *, tool: BaseTool, tool_args: dict[str, Any], tool_context: ToolContext, result: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """A tool has an answer, though it be one that was made of its error."""
+        unheeded = durable_here(_RUNNER).attached(Unheeded)
+        unheeded.handled(tool_context.invocation_id, tool_context.function_call_id)
+
     async def on_agent_error_callback(
         self, *, agent: BaseAgent, callback_context: CallbackContext, error: Exception
     ) -> None:
         """An agent fails."""
         settle(error, agent)
+        durable_here(_RUNNER).attached(Unheeded).note(callback_context.invocation_id, error)
 
     async def on_run_error_callback(self, *, invocation_context: InvocationContext, error: Exception) -> None:
         """A run fails."""

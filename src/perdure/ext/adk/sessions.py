@@ -7,6 +7,7 @@ import msgspec
 from pydantic_core import to_jsonable_python
 
 from perdure.ext.adk.clock import set_clock
+from perdure.ext.adk.failures import Unheeded
 from perdure.ext.adk.messages import messages_of
 from perdure.ext.adk.session_logs import Logs
 from perdure.ext.conversation import Conversations
@@ -89,11 +90,12 @@ class DurableSessionService(BaseSessionService):
         return _folded(await logs.user(app_name, user_id).items())
 
     async def append_event(self, session: Session, event: Event) -> Event:
-        """Adds an event, with what it changes in the state."""
+        """Adds an event, with what it changes in the state; but not that an exception was raised, which passes."""
         logs = Logs(durable_here("DurableSessionService.append_event"))
         logs.check_writes("append_event")
+        logs.ctx.attached(Unheeded).check(event.invocation_id)
         event = await super().append_event(session, event)
-        if event.partial:
+        if event.partial or _is_exception(event):
             return event
         session.last_update_time = event.timestamp
         async with logs.changing:
@@ -150,6 +152,12 @@ def _dumped(event: Event) -> dict[str, Any]:
     for part in ("actions", "nodeInfo"):
         dumped[part] = {name: value for name, value in dumped[part].items() if value not in ({}, "")}
     return dumped
+
+
+def _is_exception(event: Event) -> bool:
+    """Whether it says no more than that code has raised something. What a model fails with, says more."""
+    of_model = (event.content, event.finish_reason, event.usage_metadata, event.model_version)
+    return event.error_code is not None and all(each is None for each in of_model)
 
 
 def _time_of(record: Mapping[str, Any]) -> float:

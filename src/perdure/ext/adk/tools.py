@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from perdure.ext.adk.clock import Clock
-from perdure.ext.adk.failures import note
+from perdure.ext.adk.failures import Unheeded
 from perdure.ext.adk.refusals import check_tool
 from perdure.ext.adk.tool_outcome import OUTCOME, outcome_of
 from perdure.ext.durable_here import durable_here
@@ -92,7 +92,7 @@ class _Running:
                 tool_context.function_call_id,
             )
         except BaseException as error:
-            note(ctx, tool_context.invocation_id, error)
+            ctx.attached(Unheeded).note(tool_context.invocation_id, error, tool_context.function_call_id)
             raise
         ctx.attached(Clock).reach(outcome.at)
         outcome.apply(tool_context)

@@ -68,7 +68,7 @@ class _Asking:
             listing = partial(self._session, ask, *args, **kwargs)
             return await step(ctx, "list tools of MCP server", listing, _TOOLS, self._options or TOOL_OPTIONS)
         except TerminalError as error:
-            unheeded.note(self._invocation_id, error)
+            unheeded.insist(self._invocation_id, error)
             raise
 
 

@@ -1,0 +1,222 @@
+"""What fails with ADK's agents, and how."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from google.adk.agents.invocation_context import LlmCallsLimitExceededError
+from google.adk.agents.run_config import RunConfig
+from google.adk.tools import AgentTool
+from google.genai.types import UserContent
+from pydantic import BaseModel
+
+import perdure
+from perdure import RunOptions, TerminalError
+from perdure.ext.adk import current_context
+from perdure.testing import Harness
+from perdure.testing.call_log import Fate
+from perdure.testing.model import ChatRequest, Fault, Reply, ScriptedModel
+from tests.ext.adk.asking import SESSION, USER, Asking, assistant, journal_of
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.filterwarnings("ignore:The `plugins` argument is deprecated:DeprecationWarning"),  # by AgentTool
+]
+
+
+async def test_a_rate_limit_is_waited_for_as_long_as_the_provider_says(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=429, retry_after=7))
+    asking = Asking(assistant())
+    async with Harness([asking.service]) as h:
+        began = h.now
+        assert await h.call(asking.ask_once, "hello") == "You asked: hello"
+        assert timedelta(seconds=7) <= h.now - began < timedelta(seconds=9)
+    assert len(model.log.calls) == 2
+
+
+@pytest.mark.parametrize("fault", [Fault(status=500), Fault(status=503), Fault(cut=True), Fault(hang_up=True)])
+async def test_what_may_pass_is_tried_again(model: ScriptedModel, fault: Fault) -> None:
+    model.faults.append(fault)
+    asking = Asking(assistant())
+    async with Harness([asking.service]) as h:
+        assert await h.call(asking.ask_once, "hello") == "You asked: hello"
+    assert len(model.log.calls) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_what_cannot_succeed_ends_it_with_the_providers_words(model: ScriptedModel, status: int) -> None:
+    model.faults.append(Fault(status=status, message="this will not do"))
+    asking = Asking(assistant())
+    async with Harness([asking.service]) as h:
+        with pytest.raises(TerminalError, match="this will not do") as raised:
+            await h.call(asking.ask_once, "hello")
+    assert raised.value.status_code == status
+    assert len(model.log.calls) == 1
+
+
+async def test_the_options_say_how_often_a_model_is_asked(model: ScriptedModel) -> None:
+    model.usually = Fault(status=500, message="down")
+    try:
+        asking = Asking(assistant(), run_options=RunOptions(max_attempts=2))
+        async with Harness([asking.service]) as h:
+            with pytest.raises(TerminalError, match="down"):
+                await h.call(asking.ask_once, "hello")
+    finally:
+        model.usually = Fault()
+    assert len(model.log.calls) == 2
+
+
+async def test_a_filtered_question_has_no_answer(model: ScriptedModel) -> None:
+    model.faults.append(Fault(filtered=True, message="not to be said"))
+    asking = Asking(assistant())
+    async with Harness([asking.object]) as h:
+        with pytest.raises(TerminalError, match="SAFETY not to be said"):
+            await h.call(asking.ask, "hello", key="ada")
+    assert len(model.log.calls) == 1
+
+
+async def test_a_call_has_its_time(model: ScriptedModel) -> None:
+    model.faults.append(Fault(delay_s=30))
+    asking = Asking(assistant(), run_options=RunOptions(timeout=timedelta(seconds=0.5)))
+    async with Harness([asking.service]) as h:
+        with pytest.raises(TerminalError, match="was not done"):
+            await h.call(asking.ask_once, "hello")
+
+
+async def test_too_many_calls_of_a_model_are_final(model: ScriptedModel) -> None:
+    def again() -> str:
+        return "go on"
+
+    model.script = lambda request: Reply.calling(("again", {}))
+    asking = Asking(assistant(tools=[again]), run_config=RunConfig(max_llm_calls=3))
+
+    caught = perdure.Service("Caught")
+
+    @caught.handler()
+    async def ask(ctx: perdure.Context) -> str:
+        try:
+            return await asking.answer("Go")
+        except LlmCallsLimitExceededError:
+            return "caught by its type"
+
+    async with Harness([asking.service, caught]) as h:
+        with pytest.raises(TerminalError, match="LlmCallsLimitExceededError"):
+            await h.call(asking.ask_once, "Go")
+        assert await h.call(ask) == "caught by its type"
+    assert len(model.log.calls) == 6
+
+
+class Verdict(BaseModel):
+    approved: bool
+
+
+async def test_an_answer_that_is_not_of_the_schema_is_final(model: ScriptedModel) -> None:
+    model.script = lambda request: Reply('{"approved": "perhaps"}')
+    asking = Asking(assistant(output_schema=Verdict, output_key="verdict"))
+    async with Harness([asking.service]) as h:
+        with pytest.raises(TerminalError, match="Verdict"):
+            await h.call(asking.ask_once, "Go")
+    assert len(model.log.calls) == 1
+
+
+async def test_an_error_that_passes_leaves_nothing_behind(model: ScriptedModel) -> None:
+    tried: list[int] = []
+
+    def works() -> str:
+        return "worked"
+
+    async def stumbles() -> str:
+        await current_context().sleep(timedelta(hours=1))
+        tried.append(1)
+        if len(tried) == 1:
+            raise ConnectionError("the first time")
+        return "stumbled"
+
+    def script(request: ChatRequest) -> Reply:
+        done = request.results.values()
+        return Reply(" and ".join(done)) if done else Reply.calling(("works", {}), ("stumbles", {}))
+
+    model.script = script
+    asking = Asking(assistant(tools=[works, stumbles]))
+    async with Harness([asking.object]) as h:
+        assert await h.call(asking.ask, "Go", key="ada") == "worked and stumbled"
+        state = h.state("Tested", "ada")
+    events = [value["event"] for name, value in state.items() if "/0" in name]
+    assert [each.get("errorCode") for each in events] == [None] * 4
+    assert len(tried) > 1
+
+
+async def cancelled_while(h: Harness, asking: Asking, model: ScriptedModel, calls: int) -> Any:
+    """Cancels an invocation once the model was asked so often; how it ends."""
+    sent = await h.send(asking.ask_once, "Go")
+    await asyncio.to_thread(model.log.wait_for, calls)
+    await h.cancel(sent.invocation_id)
+    return await h.outcome(sent.invocation_id)
+
+
+async def test_a_cancel_ends_the_call_that_is_in_flight(model: ScriptedModel) -> None:
+    model.faults.append(Fault(delay_s=60))
+    asking = Asking(assistant())
+    async with Harness([asking.service]) as h:
+        ended = await cancelled_while(h, asking, model, 1)
+        assert ended.failure is not None
+        assert ended.failure.code == 409
+    model.log.wait_until(lambda calls: calls[0].fate is Fate.ABANDONED)
+    assert len(model.log.calls) == 1
+
+
+@pytest.mark.parametrize("mode", ["single_turn", None])
+async def test_a_cancel_is_no_answer_of_an_agent_that_is_a_tool(model: ScriptedModel, mode: str | None) -> None:
+    def script(request: ChatRequest) -> Reply:
+        return Reply.calling(("expert", {"request": "?"})) if "expert" in request.offered else Reply("yes")
+
+    model.script = script
+    model.aim(Fault(delay_s=60), at=lambda request: "expert" not in request.offered)
+    expert = assistant("expert", mode=mode)
+    agent = assistant(sub_agents=[expert]) if mode else assistant(tools=[AgentTool(expert)])
+    asking = Asking(agent)
+    async with Harness([asking.service]) as h:
+        ended = await cancelled_while(h, asking, model, 2)
+        assert ended.failure is not None
+        assert ended.failure.code == 409
+    assert len(model.log.calls) == 2
+
+
+async def test_a_cancel_reaches_the_agents_below(model: ScriptedModel) -> None:
+    remote = Asking(assistant("remote"))
+
+    async def ask_remote() -> str:
+        return await current_context().object_call(remote.ask, "its-key", "hello")
+
+    def script(request: ChatRequest) -> Reply:
+        return Reply.calling(("ask_remote", {})) if request.tools else Reply("yes")
+
+    model.script = script
+    model.aim(Fault(delay_s=60), at="hello")
+    asking = Asking(assistant(tools=[ask_remote]))
+    async with Harness([asking.service, remote.object]) as h:
+        ended = await cancelled_while(h, asking, model, 2)
+        assert ended.failure is not None
+        [below] = h.invocations("Tested/ask")
+        assert (await h.outcome(below.id)).failure.code == 409
+        assert journal_of(h).names("call") == ["Tested/its-key/ask"]
+
+
+async def test_what_a_cancelled_handler_does_after_it_still_works(model: ScriptedModel) -> None:
+    asking = Asking(assistant())
+    tidy = perdure.Service("Passing")
+
+    @tidy.handler("ask")
+    async def ask(ctx: perdure.Context, question: str) -> str:
+        try:
+            return await asking.answer("slow")
+        except TerminalError:
+            run = asking.runner.run_async(user_id=USER, session_id=SESSION, new_message=UserContent("say goodbye"))
+            return [event async for event in run][-1].content.parts[0].text
+
+    model.aim(Fault(delay_s=60), at="slow")
+    asking.ask_once = ask
+    async with Harness([tidy]) as h:
+        ended = await cancelled_while(h, asking, model, 1)
+        assert b"goodbye" in (ended.value or b"")
