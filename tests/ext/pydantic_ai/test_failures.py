@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 from pydantic_ai import Agent, RunContext
+from pydantic_ai.capabilities import Hooks
 from pydantic_ai.exceptions import ContentFilterError, RunCancelled, UnexpectedModelBehavior, UsageLimitExceeded
+from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
@@ -212,3 +214,34 @@ async def test_an_agent_that_cancels_itself_is_final(model: ScriptedModel) -> No
     async with Harness(asked.service) as h:
         with pytest.raises(TerminalError, match="RunCancelled"):
             await h.call(asked.ask, "Hi")
+
+
+@pytest.mark.parametrize("where", ["model", "tool"])
+async def test_no_hook_makes_anything_else_of_a_cancel(
+    where: str, model: ScriptedModel, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    hooks: Hooks[Any] = Hooks()
+
+    @hooks.on.model_request_error
+    async def answer(ctx: Any, *, request_context: Any, error: Exception) -> ModelResponse:
+        return ModelResponse([TextPart("all is fine")])
+
+    @hooks.on.tool_execute_error
+    async def result(ctx: Any, *, call: Any, tool_def: Any, args: Any, error: Exception) -> str:
+        return "all is fine"
+
+    async def sleep() -> None:
+        await perdure.current_context().sleep(timedelta(days=1))
+
+    model.script = lambda request: Reply("done") if request.results else Reply.calling(("sleep", {}))
+    if where == "model":
+        model.faults.append(Fault(delay_s=60))
+    asked_before = len(model.log.calls)
+    asked = asking(impatient(tools=[sleep], capabilities=[hooks]))
+    async with Harness(asked.service) as h:
+        sent = await h.send(asked.ask, "Hi")
+        await asyncio.to_thread(model.log.wait_for, asked_before + 1)
+        await wait_until(lambda: where == "model" or "sleep" in h.journal(sent).types(), "the tool sleeps")
+        await h.cancel(sent.invocation_id)
+        with pytest.raises(TerminalError, match="cancelled"):
+            await h.attach(asked.ask, sent)

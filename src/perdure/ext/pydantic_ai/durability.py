@@ -15,7 +15,7 @@ from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import final
 from perdure.ext.missing import needs
 from perdure.ext.pydantic_ai.external_events import Awakeables
-from perdure.ext.pydantic_ai.operations import Recorder
+from perdure.ext.pydantic_ai.operations import Cancels, Recorder
 from perdure.ext.pydantic_ai.threads import HandlerExecutor
 from perdure.ext.pydantic_ai.times import settle_times
 from perdure.ext.pydantic_ai.tools import METADATA_KEY
@@ -27,7 +27,7 @@ from perdure.sdk.progress import run_key_var
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai import Agent
     from pydantic_ai.agent import AbstractAgent, EventStreamHandler
-    from pydantic_ai.capabilities import WrapRunHandler
+    from pydantic_ai.capabilities import WrapModelRequestHandler, WrapRunHandler, WrapToolExecuteHandler
     from pydantic_ai.durable_exec import (
         JSON_CODEC,
         BaseDurabilityCapability,
@@ -37,9 +37,10 @@ with needs("pydantic-ai-slim", extra="pydantic-ai"):
         replay_scope,
     )
     from pydantic_ai.exceptions import UnexpectedModelBehavior, UsageLimitExceeded
+    from pydantic_ai.messages import ModelResponse, ToolCallPart
     from pydantic_ai.models import Model, ModelRequestContext
     from pydantic_ai.run import AgentRunResult
-    from pydantic_ai.tools import AgentDepsT, RunContext
+    from pydantic_ai.tools import AgentDepsT, RunContext, ToolDefinition
     from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, WrapperToolset
 
 
@@ -98,11 +99,35 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
             Agent.using_sleep(_sleep),
             Agent.using_thread_executor(HandlerExecutor()),
         ):
+            cancels = current_context().attached(Cancels)
             try:
                 result = await super().wrap_run(ctx, handler=handler)
+                cancels.check()
             except (UnexpectedModelBehavior, UsageLimitExceeded) as error:
                 raise final(error) from error.__cause__
+            finally:
+                cancels.seen = None  # the handler hears of it now, and may run an agent to clean up
         settle_times(result.new_messages())
+        return result
+
+    async def wrap_model_request(
+        self, ctx: RunContext[AgentDepsT], *, request_context: ModelRequestContext, handler: WrapModelRequestHandler
+    ) -> ModelResponse:
+        response = await super().wrap_model_request(ctx, request_context=request_context, handler=handler)
+        current_context().attached(Cancels).check()
+        return response
+
+    async def wrap_tool_execute(
+        self,
+        ctx: RunContext[AgentDepsT],
+        *,
+        call: ToolCallPart,
+        tool_def: ToolDefinition,
+        args: dict[str, Any],
+        handler: WrapToolExecuteHandler,
+    ) -> Any:
+        result = await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=handler)
+        current_context().attached(Cancels).check()
         return result
 
     # What would differ from attempt to attempt

@@ -12,12 +12,14 @@ from perdure.errors import UsageError
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Asked, Said, Usage
 from perdure.ext.durable_here import durable_here
+from perdure.ext.failures import is_cancel
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
 from perdure.ext.pydantic_ai.messages import as_message, as_messages
 from perdure.ext.pydantic_ai.tools import recording_of
 from perdure.ext.tool_calls import Recording, Step, WithContext, tool_step, with_context_only
 from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.context import current_context
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai.durable_exec import (
@@ -47,6 +49,18 @@ W = TypeVar("W")
 R = TypeVar("R")
 
 _BY_POLICY: RunOptions[Any] = RunOptions()
+
+
+class Cancels:
+    """What said in this attempt that the invocation is cancelled; no hook of an agent may make anything else of it."""
+
+    def __init__(self) -> None:
+        self.seen: Exception | None = None
+
+    def check(self) -> None:
+        """Raises it, if there is one."""
+        if self.seen is not None:
+            raise self.seen
 
 
 class Recorder(DurableOperationBackend[Any]):
@@ -85,6 +99,14 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
         return self._operation
 
     async def __call__(self, params: P, *, config: object | None = None) -> R:
+        try:
+            return await self._done(params, config)
+        except Exception as error:
+            if is_cancel(error):
+                current_context().attached(Cancels).seen = error
+            raise
+
+    async def _done(self, params: P, config: object | None) -> R:
         match self._operation.operation_id:
             case ModelRequestId(model_name=name):
                 return await self._model_call(name, cast("ModelRequestParams", params))
