@@ -16,6 +16,7 @@ from agents import (
     OutputGuardrailTripwireTriggered,
     RunConfig,
     Runner,
+    RunState,
     ToolGuardrailFunctionOutput,
     function_tool,
     handoff,
@@ -289,6 +290,19 @@ async def test_an_approval_is_waited_for_in_the_handler(model: ScriptedModel, wa
             await h.resolve_awakeable(ids[0], approved)
             assert await h.attach(tested.ask, sent) == outcome
     assert paid == [5]
+
+
+async def test_a_run_state_that_was_read_from_json_is_refused(model: ScriptedModel) -> None:
+    agent = ann(tools=[function_tool(lambda: "paid", name_override="pay", needs_approval=True)])
+
+    async def do(question: str) -> Any:
+        result = await DurableRunner.run(agent, question)
+        state = await RunState.from_json(agent, result.to_state().to_json())
+        return await DurableRunner.run(agent, state)
+
+    model.script = calling(("pay", {}))
+    with pytest.raises(AssertionError, match="was read from JSON"):
+        await Asking(do).comes_to()
 
 
 async def test_a_stream_within_a_durable_run_is_refused(model: ScriptedModel) -> None:

@@ -20,7 +20,8 @@ def durable_custom_tool(tool: CustomTool) -> CustomTool:
 
     async def invoke(context: ToolContext[Any], text: str) -> Any:
         with escaping():
-            return await record(context, tool.name, recording, lambda: called(tool.on_invoke_tool, context, text))
+            body = functools.partial(called, tool.on_invoke_tool, context, text)
+            return await record(tool.name, text, context.tool_call_id, recording, body)
 
     return dataclasses.replace(tool, on_invoke_tool=invoke)
 

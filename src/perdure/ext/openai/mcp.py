@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from perdure.ext.codecs import Codec
 from perdure.ext.openai.escape import escaping
 from perdure.ext.openai.recorded import recorded
+from perdure.ext.openai.run import run_var
 from perdure.ext.tool_calls import tool_step
 
 LINGER_S: Final = 60.0
@@ -112,11 +113,9 @@ class DurableServer(MCPServer):
         """Nothing: the step that needs it connects."""
 
     async def cleanup(self) -> None:
-        """Nothing but to let go of what a step connected."""
-        self.let_go()
+        """Nothing, either: what a step connected is released when the run ends."""
 
-    def let_go(self) -> None:
-        """The run is over."""
+    def _release(self) -> None:
         if self._connection is not None:
             self._connection.release()
             self._connection = None
@@ -167,8 +166,11 @@ class DurableServer(MCPServer):
             yield  # by the user
             return
         if self._connection is None or not self._connection.usable:
-            self.let_go()
+            self._release()
             self._connection = Connection.to(self.wrapped)
+            run = run_var.get()
+            if run is not None:
+                run.releases.append(self._release)
         connection = self._connection
         try:
             await connection.ready()

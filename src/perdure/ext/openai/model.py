@@ -34,7 +34,7 @@ from perdure.ext.openai.responses import RESPONSE
 from perdure.ext.openai.run import current_run
 from perdure.sdk.capabilities.runs import RunOptions
 
-_NOT_SHOWN: Final = frozenset(("retry", "timeout", "extra_headers", "extra_query"))
+_NOT_SHOWN: Final = frozenset(("retry", "timeout", "extra_args", "extra_headers", "extra_query"))
 """Settings that the journal does not hold: ours, and those that may be secret."""
 
 _LOCKED_FOR: Final = timedelta(seconds=1)
@@ -86,6 +86,9 @@ class DurableModel(Model):
             f"{self._model_name()} cannot be streamed in a durable run: a stream is not recorded as it comes. Use "
             "DurableRunner.run, whose model calls are, or stream outside of it"
         )
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.wrapped, name)
 
     def _model_name(self) -> str:
         known: Any = getattr(self.wrapped, "model", None) or self._name
@@ -183,8 +186,14 @@ def _settings(settings: ModelSettings, output: AgentOutputSchemaBase | None) -> 
     """The settings that were set."""
     names: Sequence[str] = [each.name for each in fields(settings) if each.name not in _NOT_SHOWN]
     shown = {name: _plain(value) for name in names if (value := getattr(settings, name)) is not None}
+    shown |= _extra(settings)
     return shown if output is None else {**shown, "output_type": output.name()}
 
 
 def _plain(value: Any) -> Any:
     return value.model_dump(mode="json", exclude_unset=True) if isinstance(value, BaseModel) else value
+
+
+def _extra(settings: ModelSettings) -> dict[str, Any]:
+    """What goes along by name, without the key of the provider's cache, which the SDK makes up anew each time."""
+    return {name: value for name, value in (settings.extra_args or {}).items() if name != "prompt_cache_key"}

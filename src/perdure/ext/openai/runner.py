@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from agents import (
     Agent,
     AgentsException,
+    RunConfig,
     Runner,
     RunResult,
     RunResultStreaming,
@@ -29,7 +30,7 @@ from perdure.ext.openai.config import durable_config
 from perdure.ext.openai.escape import escaping, landing
 from perdure.ext.openai.run import Run, current_run, run_var
 from perdure.ext.openai.session import DurableSession, durable_session
-from perdure.ext.openai.twins import Twins
+from perdure.ext.openai.twins import Twins, check_resumed
 from perdure.sdk.capabilities.runs import RunOptions
 from perdure.sdk.foreign_awaits import watch_var
 
@@ -100,14 +101,17 @@ class _Durable(AgentRunner):
         around = current_run()
         if around is None:
             return await self._before.run(starting_agent, input, **kwargs)
-        config = durable_config(kwargs.get("run_config"), durable_here("DurableRunner.run"))
+        check_resumed(input)
+        given = kwargs.get("run_config")
+        config = durable_config(given, durable_here("DurableRunner.run"))
         kwargs |= {"run_config": config, "session": durable_session(kwargs.get("session"))}
-        twins = Twins()
+        running = self._before.run(Twins().of(starting_agent), input, **kwargs)
         try:
             with escaping(), _within(Run(around.own_options)):
-                return await _unwatched(self._before.run(twins.of(starting_agent), input, **kwargs))
+                return await _unwatched(running)
         finally:
-            twins.let_go()
+            if not (isinstance(given, RunConfig) or (given and "model_provider" in given)):
+                await config.model_provider.aclose()  # it is of this run alone
 
     def run_streamed(self, starting_agent: Agent[Any], input: Any, **kwargs: Any) -> RunResultStreaming:
         if current_run() is not None:
@@ -147,6 +151,8 @@ def _within(run: Run) -> Generator[None]:
         yield
     finally:
         run_var.reset(token)
+        for release in run.releases:
+            release()
 
 
 @contextmanager

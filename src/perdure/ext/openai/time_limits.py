@@ -11,6 +11,7 @@ from agents.tool import default_tool_timeout_error_message
 from agents.tool_context import ToolContext
 
 from perdure.ext.durable_here import durable_here
+from perdure.ext.openai.escape import escaping
 
 Invoke = Callable[[ToolContext[Any], str], Awaitable[Any]]
 
@@ -29,18 +30,26 @@ def limited(tool: FunctionTool, invoke: Invoke) -> Invoke:
         async def over() -> None:
             await ctx.sleep(timedelta(seconds=seconds), f"time limit of {tool.name}")
 
-        tasks = asyncio.ensure_future(body()), asyncio.ensure_future(over())
+        acting, timer = asyncio.ensure_future(body()), asyncio.ensure_future(over())
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((acting, timer), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-        if tasks[0].done():
-            return tasks[0].result()
-        tasks[1].result()  # a cancel of the invocation shows here too
+            acting.cancel()
+            timer.cancel()
+            timer.add_done_callback(_noted)
+        if acting.done():
+            return acting.result()
+        with escaping():
+            timer.result()  # or what ended it: a cancel of the invocation
         return await _too_late(tool, context, ToolTimeoutError(tool.name, seconds))
 
     return invoke_within_limit
+
+
+def _noted(timer: "asyncio.Future[None]") -> None:
+    """Else asyncio would report that nobody asked for the cancel that it ended in, beside the tool."""
+    if not timer.cancelled():
+        timer.exception()
 
 
 async def _too_late(tool: FunctionTool, context: ToolContext[Any], error: ToolTimeoutError) -> Any:

@@ -117,7 +117,7 @@ def _recorded(function: Callable[..., Any], recording: Recording) -> Callable[..
             args = (context, *args)
         body = functools.partial(called, function, *args, **kwargs)
         with escaping():
-            return await record(context, context.tool_name, recording, body, codec)
+            return await record(context.tool_name, context.tool_arguments, context.tool_call_id, recording, body, codec)
 
     parameters = list(signature.parameters.values())
     own = inspect.Parameter(_CONTEXT, inspect.Parameter.POSITIONAL_ONLY, annotation=ToolContext)
@@ -131,8 +131,9 @@ def _recorded(function: Callable[..., Any], recording: Recording) -> Callable[..
 
 
 async def record(
-    context: ToolContext[Any],
     name: str,
+    arguments: str,
+    call_id: str | None,
     recording: Recording,
     body: Callable[[], Awaitable[Any]],
     codec: Codec[Any] = ANYTHING,
@@ -140,7 +141,7 @@ async def record(
     """One call of a tool, recorded in this way."""
     match recording:
         case Step(options):
-            return await tool_step(name, _arguments(context), body, codec, options, context.tool_call_id)
+            return await tool_step(name, _read(arguments), body, codec, options, call_id)
         case WithContext():
             return await with_context_only(name, body)
 
@@ -172,20 +173,24 @@ def _wrapped(invoke: Callable[..., Awaitable[Any]], name: str) -> Callable[..., 
     """What a tool that was made by hand invokes, recorded; what it makes of exceptions is its own."""
     recording = how_recorded(invoke)
 
-    async def invoke_durably(context: ToolContext[Any], arguments: str) -> Any:
+    async def invoke_durably(context: Any, arguments: str) -> Any:
+        call_id = getattr(context, "tool_call_id", None)
         with escaping():
-            return await record(context, name, recording, lambda: invoke(context, arguments))
+            return await record(name, arguments, call_id, recording, lambda: invoke(context, arguments))
 
-    invoke_durably.__annotations__.update(getattr(invoke, "__annotations__", {}))
+    # The SDK hands over as much of its context as the first parameter says that it takes.
+    first = next(iter(_hints(invoke).values()), None)
+    if first is not None:
+        invoke_durably.__annotations__["context"] = first
     return invoke_durably
 
 
-def _arguments(context: ToolContext[Any]) -> Any:
+def _read(arguments: str) -> Any:
     """What the model gave, for the record."""
     try:
-        return json.loads(context.tool_arguments)
+        return json.loads(arguments)
     except ValueError:
-        return context.tool_arguments
+        return arguments
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -53,11 +53,6 @@ class Twins:
             self._make_durable(twin)
         return twin
 
-    def let_go(self) -> None:
-        """The run is over: what its steps connected is released."""
-        for server in self._servers.values():
-            server.let_go()
-
     def _make_durable(self, twin: Agent[Any]) -> None:
         if isinstance(twin.model, Model):
             twin.model = durable_model(twin.model)
@@ -95,6 +90,20 @@ class Twins:
 def original(agent: Agent[Any]) -> Agent[Any]:
     """The user's own agent."""
     return getattr(agent, _TWIN_OF, agent)
+
+
+def check_resumed(state: Any) -> None:
+    """Checks that a run which goes on from a state goes on with twins.
+
+    Raises:
+        UsageError: its state has been through JSON, by which it has the user's own agents and tools again.
+    """
+    agent = getattr(state, "_current_agent", None)  # a private name, but there is no public one
+    if isinstance(agent, Agent) and not hasattr(agent, _TWIN_OF):  # pyright: ignore[reportUnknownArgumentType]  any agent
+        raise UsageError(
+            "this RunState was read from JSON, so its tools would not be recorded. Resume result.to_state() in the "
+            "handler that has the result: it may wait for the approval as long as it takes, by an awakeable"
+        )
 
 
 def _durable(tool: Tool, agent: Agent[Any]) -> Tool:
