@@ -10,7 +10,7 @@ from support_desk import SPECIALISTS, Question
 agent_router = perdure.Service("AgentRouter")
 
 
-def ask(name: str) -> Tool[None]:
+def ask(name: str) -> Tool[object]:
     """A specialist as a tool. It runs with the context, so what it asks its model is recorded like all else."""
     specialist = DurableAgent(Agent("openai:gpt-4o-mini", name=name, instructions=PROMPTS[name]))
 
