@@ -1,6 +1,7 @@
 """Agents of `create_agent` with the middleware: what is recorded, what runs at the same time, what survives crashes."""
 
 import json
+from asyncio import BaseEventLoop
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware, ToolErrorMiddleware, before_model, wrap_model_call
 from langchain.agents.structured_output import ToolStrategy
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
@@ -15,6 +17,8 @@ from pydantic import BaseModel
 import perdure
 from perdure.errors import NotInHandler, TerminalError, UsageError
 from perdure.ext.langchain import DurableMiddleware, current_context
+from perdure.sdk.context import context_var
+from perdure.sdk.progress import run_key_var
 from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply, ScriptedModel
 from perdure.testing.virtual_time import StandsStill
@@ -109,6 +113,7 @@ async def test_messages_have_the_same_ids_on_every_attempt(chat: ChatOpenAI, mod
         result = await agent.ainvoke({"messages": [{"role": "user", "content": question}]})
         ids = [each.id for each in result["messages"]]
         ctx.set("ids", ids)  # compared on replay
+        await ctx.sleep(timedelta(seconds=1))
         return len(set(ids))
 
     async with Harness(service) as h:
@@ -116,9 +121,19 @@ async def test_messages_have_the_same_ids_on_every_attempt(chat: ChatOpenAI, mod
         assert await h.call(ask, "go", key="other") == 4
 
 
-async def test_callbacks_do_not_change_the_order_of_tools(chat: ChatOpenAI, model: ScriptedModel) -> None:
-    """A callback that is a plain function would be called in a thread, and tools begin when threads are done."""
-    from langchain_core.callbacks import BaseCallbackHandler
+async def test_nothing_is_put_into_threads_but_steps(
+    chat: ChatOpenAI, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes on when its thread is done goes on in another order on each attempt."""
+    in_threads: list[Any] = []
+    run_in_executor = BaseEventLoop.run_in_executor
+
+    def noted(loop: Any, executor: Any, fn: Any, *args: Any) -> Any:
+        if context_var.get() is not None and run_key_var.get() is None:
+            in_threads.append(fn)
+        return run_in_executor(loop, executor, fn, *args)
+
+    monkeypatch.setattr(BaseEventLoop, "run_in_executor", noted)
 
     class Told(BaseCallbackHandler):
         def __init__(self) -> None:
@@ -132,8 +147,12 @@ async def test_callbacks_do_not_change_the_order_of_tools(chat: ChatOpenAI, mode
     agent = create_agent(chat, [slow, quick, plain], middleware=[DurableMiddleware()])
     service, ask = asking(agent.with_config({"callbacks": [told]}))
     async with Harness(service) as h:
-        await h.crash_at_every_step(ask, "go")
-    assert {"slow", "quick", "plain"} == set(told.tools)
+        await h.call(ask, "go")
+        await h.call(ask, "go")  # the first call of all tells of the graph in a thread, before anything is recorded
+        assert {"slow", "quick", "plain"} == set(told.tools)
+        del in_threads[:]
+        await h.call(ask, "go")
+    assert in_threads == []
 
 
 class Verdict(BaseModel):

@@ -12,6 +12,7 @@ from langchain_openai import ChatOpenAI
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph.message import _messages_delta_reducer
 from langgraph.types import Command, Send, interrupt
 
 import perdure
@@ -191,6 +192,33 @@ async def test_delta_channels_are_rebuilt_from_what_was_written_to_them() -> Non
     async with Harness(notes) as h:
         for turn in range(1, 8):
             assert await h.call(add, "said", key="k") == ["said", "noted"] * turn
+        await h.crash_at_every_step(add, "said", key="k")
+
+
+async def test_messages_in_delta_channels_have_ids_that_last() -> None:
+    class Deltas(TypedDict, total=False):
+        messages: Annotated[list[Any], DeltaChannel(_messages_delta_reducer)]
+
+    async def answer(state: Deltas) -> Any:
+        return {"messages": [("ai", "noted")]}
+
+    builder = StateGraph(Deltas)
+    builder.add_node(answer)
+    builder.add_edge(START, "answer")
+    graph = builder.compile(checkpointer=DurableCheckpointer())
+    notes = perdure.VirtualObject("Deltas")
+
+    @notes.handler()
+    async def add(ctx: perdure.ObjectContext, text: str) -> int:
+        result = await graph.ainvoke({"messages": [("user", text)]}, thread(ctx))
+        await ctx.sleep(timedelta(seconds=1))
+        ids = {each.id for each in result["messages"]}
+        assert None not in ids
+        return len(ids)
+
+    async with Harness(notes) as h:
+        assert await h.call(add, "said", key="k") == 2
+        assert await h.call(add, "said", key="k") == 4
         await h.crash_at_every_step(add, "said", key="k")
 
 

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.rate_limiters import InMemoryRateLimiter
+from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
@@ -78,21 +78,41 @@ async def test_the_model_given_stays_as_it_was(chat: ChatOpenAI, model: Scripted
 async def test_a_cache_for_all_models_does_not_hide_what_is_recorded(chat: ChatOpenAI, model: ScriptedModel) -> None:
     """What a cache answers is not asked, so that a replay would miss the entry that the first attempt made."""
     model.script = lambda request: Reply("hello")
-    service, ask = asking(durable_model(chat))
+    durable = durable_model(chat)
+    service = perdure.Service("Cached")
+
+    @service.handler()
+    async def ask(ctx: perdure.Context, question: str) -> str:
+        said = (await durable.ainvoke(question)).text
+        await ctx.sleep(timedelta(seconds=1))
+        return str(said)
+
     set_llm_cache(InMemoryCache())
     try:
-        async with Harness(service) as h:
-            await h.crash_at_every_step(ask, "go", model=model)
+        async with Harness(service, always_replay=True) as h:
+            assert await h.call(ask, "go") == "hello"
     finally:
         set_llm_cache(None)
 
 
-async def test_a_rate_limiter_is_waited_for_in_the_step(chat: ChatOpenAI, model: ScriptedModel) -> None:
+async def test_a_rate_limiter_is_waited_for_once(chat: ChatOpenAI, model: ScriptedModel) -> None:
+    class Limiter(BaseRateLimiter):
+        asked = 0
+
+        def acquire(self, *, blocking: bool = True) -> bool:
+            raise AssertionError("the model is asked without blocking")
+
+        async def aacquire(self, *, blocking: bool = True) -> bool:
+            self.asked += 1
+            await asyncio.sleep(0.001)
+            return True
+
+    limiter = Limiter()
     model.script = lambda request: Reply("hello")
-    limiter = InMemoryRateLimiter(requests_per_second=100, check_every_n_seconds=0.01, max_bucket_size=1)
     service, ask = asking(durable_model(chat.model_copy(update={"rate_limiter": limiter})))
-    async with Harness(service) as h:
-        await h.crash_at_every_step(ask, "go", model=model)
+    async with Harness(service, always_replay=True) as h:
+        assert await h.call(ask, "go") == "hello"
+    assert limiter.asked == 1
 
 
 async def test_a_full_provider_is_asked_again_when_it_says(chat: ChatOpenAI, model: ScriptedModel) -> None:
