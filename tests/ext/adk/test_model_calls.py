@@ -34,6 +34,7 @@ async def test_a_call_is_an_entry_that_says_what_was_asked_and_said(model: Scrip
     asking = Asking(assistant(instruction="Be brief."))
     async with Harness([asking.service]) as h:
         assert await h.call(asking.ask_once, "What is six times seven?") == "42"
+        assert journal_of(h).names("run") == ["timestamp", "ann asks " + GEMINI]
         [entry] = journal_of(h).runs("ann asks " + GEMINI)
     record = entry.value["model_call"]
     assert record["messages"] == [{"role": "user", "content": "What is six times seven?"}]

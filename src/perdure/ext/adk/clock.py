@@ -25,19 +25,19 @@ class Clock:
     """The time as of the last thing recorded, and a microsecond later each time that it is asked."""
 
     def __init__(self) -> None:
-        self._now = 0.0
+        self.now = 0.0
         self.fresh = False
         """Whether nobody asked since it was last set."""
 
-    def now(self) -> float:
+    def tick(self) -> float:
+        """The time, for who asks."""
         self.fresh = False
-        self._now += _TICK_S
-        return self._now
+        self.now += _TICK_S
+        return self.now
 
     def reach(self, recorded: float) -> None:
         """It is at least that late by now."""
-        if recorded > self._now:
-            self._now = recorded
+        self.now = max(self.now, recorded)
         self.fresh = True
 
 
@@ -51,7 +51,7 @@ def provide(ctx: Context) -> None:
     """Has ADK ask the journal for ids, times and random numbers."""
     clock = ctx.attached(Clock)
     platform_uuid.set_id_provider(lambda: str(uuid.uuid4() if _in_step() else ctx.uuid()))
-    platform_time.set_time_provider(lambda: time.time() if _in_step() else clock.now())
+    platform_time.set_time_provider(lambda: time.time() if _in_step() else clock.tick())
     platform.set_random_provider(lambda: _CHANCE if _in_step() else ctx.random())
 
 

@@ -16,6 +16,7 @@ from perdure.ext.adk.toolsets import durable_toolset
 from perdure.ext.durable_here import durable_here
 from perdure.ext.missing import needs
 from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.context import Context
 
 with needs("google-adk", extra="adk"):
     from google.adk.agents.base_agent import BaseAgent
@@ -56,16 +57,18 @@ class DurablePlugin(BasePlugin):
         self, *, invocation_context: InvocationContext, user_message: types.Content
     ) -> types.Content | None:
         """A run begins, or goes on, with a message."""
-        await _begin(invocation_context)
+        ctx = await _begin(invocation_context)
         chosen = invocation_context.invocation_id
         known = any(each.invocation_id == chosen for each in invocation_context.session.events)
         if not (known or isinstance(invocation_context.session_service, DurableSessionService)):
             # ADK made it by chance: of the session services only ours is asked before, and sees to it.
             invocation_context.invocation_id = new_invocation_context_id()
+        ctx.attached(_Begun).runs.add(invocation_context.invocation_id)
 
     async def before_run_callback(self, *, invocation_context: InvocationContext) -> types.Content | None:
         """The same, also without a message."""
-        await _begin(invocation_context)
+        if invocation_context.invocation_id not in durable_here(_RUNNER).attached(_Begun).runs:
+            await _begin(invocation_context)
 
     async def after_run_callback(self, *, invocation_context: InvocationContext) -> None:
         """A run is over; it fails if it should have ended earlier."""
@@ -126,10 +129,18 @@ class DurablePlugin(BasePlugin):
         return durable_tool(tool if isinstance(tool, BaseTool) else FunctionTool(tool), self._tool_options)
 
 
-async def _begin(invocation_context: InvocationContext) -> None:
+class _Begun:
+    """What runs have begun with a message, by ADK's id."""
+
+    def __init__(self) -> None:
+        self.runs: set[str] = set()
+
+
+async def _begin(invocation_context: InvocationContext) -> Context:
     ctx = durable_here(_RUNNER)
     check_run(invocation_context)
     if ctx.attached(Clock).fresh:
         provide(ctx)
     else:
         await set_clock(ctx)
+    return ctx

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from pydantic_core import to_jsonable_python
 
-from perdure.ext.adk.clock import set_clock
+from perdure.ext.adk.clock import Clock, set_clock
 from perdure.ext.adk.failures import Unheeded
 from perdure.ext.adk.messages import messages_of
 from perdure.ext.adk.session_logs import Logs
@@ -17,7 +17,6 @@ from perdure.ext.missing import needs
 with needs("google-adk", extra="adk"):
     from google.adk.errors.already_exists_error import AlreadyExistsError
     from google.adk.events.event import Event
-    from google.adk.platform import time as platform_time
     from google.adk.platform import uuid as platform_uuid
     from google.adk.sessions.base_session_service import BaseSessionService, GetSessionConfig, ListSessionsResponse
     from google.adk.sessions.session import Session
@@ -53,7 +52,7 @@ class DurableSessionService(BaseSessionService):
         async with logs.changing:
             if await log.items(last=1):
                 raise AlreadyExistsError(f"Session with id {id} already exists.")
-            begun = platform_time.get_time()
+            begun = logs.ctx.attached(Clock).now
             await log.append([{"begun": begun, "state": await _shared_out(logs, app_name, user_id, state or {})}])
         return await _read(logs, app_name, user_id, id, None)
 
@@ -113,7 +112,7 @@ async def _read(logs: Logs, app_name: str, user_id: str, id: str, config: GetSes
         session.state |= _of_session(event.actions.state_delta)
     for prefix, log in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
         session.state |= {prefix + key: value for key, value in _folded(await log.items()).items()}
-    session.last_update_time = _time_of(records[-1]) if records else platform_time.get_time()
+    session.last_update_time = _time_of(records[-1]) if records else logs.ctx.attached(Clock).now
     session.events = _chosen(events, config or GetSessionConfig())
     contents = [event.content for event in session.events if event.content is not None]
     logs.ctx.attached(Conversations).loaded(id, messages_of(contents))
