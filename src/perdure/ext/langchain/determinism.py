@@ -8,6 +8,9 @@ inside of a run, they do what they did.
 Which of several threads is done first differs from attempt to attempt, too. So what the libraries put into a thread is
 called where it stands, in a handler: the small functions between the steps of a chain, such as output parsers,
 callbacks, and LangSmith's hook around each middleware, which is there also with tracing off.
+
+From Python 3.12 on, LangGraph starts tasks without asking the loop's task factory, by which a handler knows which tasks
+are its own. It is told that there is no such way, as before 3.12.
 """
 
 import uuid
@@ -23,6 +26,7 @@ from perdure.sdk.progress import run_key_var
 with needs("langgraph", extra="langchain"):
     import langchain_core.output_parsers.base
     import langchain_core.runnables.base
+    import langgraph._internal._future  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.graph.message  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.pregel._checkpoint  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.pregel._messages  # pyright: ignore[reportMissingTypeStubs]
@@ -77,6 +81,7 @@ def repeat_what_is_drawn() -> None:
     langgraph.graph.message.uuid = _Uuids()  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
     langchain_core.runnables.base.run_in_executor = _call  # pyright: ignore[reportPrivateImportUsage]
     langchain_core.output_parsers.base.run_in_executor = _call  # pyright: ignore[reportPrivateImportUsage]
+    langgraph._internal._future.EAGER_NOT_SUPPORTED = True  # pyright: ignore[reportPrivateUsage, reportConstantRedefinition]
     set_runtime_overrides(aio_to_thread=_trace)
 
 
