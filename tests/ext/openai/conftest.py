@@ -1,14 +1,10 @@
 """What the tests of the integration share."""
 
-from collections.abc import Iterator
-
 import agents
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def _no_traces() -> Iterator[None]:
-    """Nothing is sent to OpenAI's traces."""
+@pytest.fixture(scope="session", autouse=True)
+def _no_traces() -> None:
+    """Nothing is sent to OpenAI, where traces go by default."""
     agents.set_tracing_disabled(True)
-    yield
-    agents.set_tracing_disabled(False)

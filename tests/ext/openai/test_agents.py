@@ -18,8 +18,11 @@ from agents import (
     Runner,
     RunState,
     ToolGuardrailFunctionOutput,
+    TracingProcessor,
     function_tool,
     handoff,
+    set_trace_processors,
+    set_tracing_disabled,
     tool_input_guardrail,
     tool_output_guardrail,
 )
@@ -290,6 +293,25 @@ async def test_an_approval_is_waited_for_in_the_handler(model: ScriptedModel, wa
             await h.resolve_awakeable(ids[0], approved)
             assert await h.attach(tested.ask, sent) == outcome
     assert paid == [5]
+
+
+async def test_traces_of_all_attempts_have_one_id(model: ScriptedModel) -> None:
+    class Traced(TracingProcessor):
+        def on_trace_start(self, trace: Any) -> None:
+            ids.append(trace.trace_id)
+
+        on_trace_end = on_span_start = on_span_end = shutdown = force_flush = lambda *ignored: None  # type: ignore[assignment]
+
+    ids: list[str] = []
+    set_trace_processors([Traced()])
+    set_tracing_disabled(False)
+    try:
+        await asking(ann()).comes_to(always_replay=True)
+    finally:
+        set_tracing_disabled(True)
+        set_trace_processors([])
+    assert len(ids) > 1
+    assert len(set(ids)) == 1
 
 
 async def test_a_run_state_that_was_read_from_json_is_refused(model: ScriptedModel) -> None:

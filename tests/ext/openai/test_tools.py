@@ -107,6 +107,14 @@ async def test_what_a_tool_returns_keeps_its_type(model: ScriptedModel) -> None:
     assert all(outputs == [Answer(n=42), picture()] for outputs in seen)
 
 
+async def test_parameters_may_have_any_name(model: ScriptedModel) -> None:
+    def tell(*, context: str, function: str, self: str = "me") -> str:
+        return f"{context} {function} {self}"
+
+    model.script = calling(("tell", {"context": "a", "function": "b", "self": "c"}))
+    assert await using(function_tool(tell)).comes_to() == "a b c"
+
+
 async def test_the_users_run_context_is_handed_to_tools_of_both_kinds(model: ScriptedModel) -> None:
     def read(notes: RunContextWrapper[list[str]]) -> str:
         return notes.context[0]

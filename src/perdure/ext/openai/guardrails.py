@@ -20,20 +20,18 @@ from agents import (
 from perdure.ext.codecs import Codec
 from perdure.ext.durable_here import durable_here
 from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.functions import ANYTHING, RECORDS_ITSELF
 from perdure.ext.openai.recorded import recorded
-from perdure.ext.openai.tools import ANYTHING
 from perdure.ext.tool_calls import WithContext, how_recorded
 from perdure.sdk.threads import in_run_thread
 
 G = TypeVar("G", InputGuardrail[Any], OutputGuardrail[Any], ToolInputGuardrail[Any], ToolOutputGuardrail[Any])
 
-_RECORDED: Final = "__perdure_records_itself__"
-
 
 def durable_guardrail(guardrail: G) -> G:
     """The guardrail as one whose verdict is recorded, or follows from what is; the given one stays as it is."""
     function: Any = guardrail.guardrail_function
-    if hasattr(function, _RECORDED):
+    if hasattr(function, RECORDS_ITSELF):
         return guardrail
     of_tool = isinstance(guardrail, (ToolInputGuardrail, ToolOutputGuardrail))
     twin = copy.copy(guardrail)
@@ -57,7 +55,7 @@ def _durable(name: str, function: Callable[..., Any], codec: Codec[Any]) -> Any:
                 return await durable_here(name).alone(name, body)
             return await recorded("guardrail", name, body, codec)
 
-    setattr(judge, _RECORDED, True)
+    setattr(judge, RECORDS_ITSELF, True)
     return judge
 
 

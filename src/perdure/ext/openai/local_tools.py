@@ -10,7 +10,7 @@ from agents.tool_context import ToolContext
 
 from perdure.ext.codecs import codec_of
 from perdure.ext.openai.escape import escaping
-from perdure.ext.openai.tools import called, record
+from perdure.ext.openai.functions import called, record
 from perdure.ext.tool_calls import how_recorded, tool_step
 
 
