@@ -74,7 +74,7 @@ async def test_the_list_is_a_step_and_each_call_is_one(model: ScriptedModel, ser
     async with Harness([asking.service]) as h:
         assert await h.call(asking.ask_once, "Go") == "counted"
         journal = journal_of(h)
-        assert journal.names("run")[1] == "list tools of MCP server"
+        assert journal.names("run")[1] == "list mcp tools"
         assert len(journal.runs("tool count")) == 2
         await h.crash_at_every_step(asking.ask_once, "Go", model=model)
     [offered, *_] = model.log.calls[0].request.tools or []

@@ -157,6 +157,24 @@ async def test_only_the_events_that_are_asked_for_are_given() -> None:
         assert await h.call(keeping.do, key="a") == [["34", 4], ["", 4], ["34", 4]]
 
 
+async def test_events_are_in_the_order_of_their_times_though_clocks_go_backwards(model: ScriptedModel) -> None:
+    asking = Asking(assistant())
+
+    @asking.object.handler()
+    async def from_the_future(ctx: perdure.ObjectContext) -> None:
+        event = said("later")
+        event.timestamp = 2_000_000_000.0
+        await add(event)
+
+    async with Harness([asking.object]) as h:
+        await h.call(from_the_future, key="ada")
+        await h.call(asking.ask, "hello", key="ada")
+        state = h.state("Tested", "ada")
+    times = [value["event"]["timestamp"] for name, value in sorted(state.items()) if "/0" in name]
+    assert len(times) == 3
+    assert times == sorted(set(times))
+
+
 async def test_a_shared_handler_cannot_change_a_session() -> None:
     keeping = Keeping(lambda: None)
     async with Harness([keeping.service]) as h:

@@ -11,6 +11,7 @@ from perdure.ext.adk.failures import Unheeded, settle
 from perdure.ext.adk.model import durable_model
 from perdure.ext.adk.refusals import check_agent, check_run
 from perdure.ext.adk.sessions import DurableSessionService
+from perdure.ext.adk.summaries import make_summaries_durable
 from perdure.ext.adk.tools import durable_tool, is_durable
 from perdure.ext.adk.toolsets import durable_toolset
 from perdure.ext.durable_here import durable_here
@@ -57,7 +58,7 @@ class DurablePlugin(BasePlugin):
         self, *, invocation_context: InvocationContext, user_message: types.Content
     ) -> types.Content | None:
         """A run begins, or goes on, with a message."""
-        ctx = await _begin(invocation_context)
+        ctx = await self._begin(invocation_context)
         chosen = invocation_context.invocation_id
         known = any(each.invocation_id == chosen for each in invocation_context.session.events)
         if not (known or isinstance(invocation_context.session_service, DurableSessionService)):
@@ -68,7 +69,7 @@ class DurablePlugin(BasePlugin):
     async def before_run_callback(self, *, invocation_context: InvocationContext) -> types.Content | None:
         """The same, also without a message."""
         if invocation_context.invocation_id not in durable_here(_RUNNER).attached(_Begun).runs:
-            await _begin(invocation_context)
+            await self._begin(invocation_context)
 
     async def after_run_callback(self, *, invocation_context: InvocationContext) -> None:
         """A run is over; it fails if it should have ended earlier."""
@@ -118,6 +119,16 @@ class DurablePlugin(BasePlugin):
         """A run fails."""
         settle(error)
 
+    async def _begin(self, invocation_context: InvocationContext) -> Context:
+        ctx = durable_here(_RUNNER)
+        check_run(invocation_context)
+        make_summaries_durable(invocation_context, self._run_options)
+        if ctx.attached(Clock).fresh:
+            provide(ctx)
+        else:
+            await set_clock(ctx)
+        return ctx
+
     def _twin(self, agent: LlmAgent, invocation_id: str) -> LlmAgent:
         model = durable_model(agent.canonical_model, agent.name, invocation_id, self._run_options)
         tools = [self._durable(each, invocation_id) for each in agent.tools]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  any function
@@ -134,13 +145,3 @@ class _Begun:
 
     def __init__(self) -> None:
         self.runs: set[str] = set()
-
-
-async def _begin(invocation_context: InvocationContext) -> Context:
-    ctx = durable_here(_RUNNER)
-    check_run(invocation_context)
-    if ctx.attached(Clock).fresh:
-        provide(ctx)
-    else:
-        await set_clock(ctx)
-    return ctx

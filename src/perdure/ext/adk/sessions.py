@@ -112,7 +112,10 @@ async def _read(logs: Logs, app_name: str, user_id: str, id: str, config: GetSes
         session.state |= _of_session(event.actions.state_delta)
     for prefix, log in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
         session.state |= {prefix + key: value for key, value in _folded(await log.items()).items()}
-    session.last_update_time = _time_of(records[-1]) if records else logs.ctx.attached(Clock).now
+    clock = logs.ctx.attached(Clock)
+    for event in events:
+        clock.reach(event.timestamp)  # what comes is later than what is there, though clocks differ: ADK goes by it
+    session.last_update_time = _time_of(records[-1]) if records else clock.now
     session.events = _chosen(events, config or GetSessionConfig())
     contents = [event.content for event in session.events if event.content is not None]
     logs.ctx.attached(Conversations).loaded(id, messages_of(contents))

@@ -66,7 +66,7 @@ class _Asking:
         unheeded.check(self._invocation_id)  # ADK asks twice
         try:
             listing = partial(self._session, ask, *args, **kwargs)
-            return await step(ctx, "list tools of MCP server", listing, _TOOLS, self._options or TOOL_OPTIONS)
+            return await step(ctx, "list mcp tools", listing, _TOOLS, self._options or TOOL_OPTIONS)
         except TerminalError as error:
             unheeded.insist(self._invocation_id, error)
             raise
@@ -79,7 +79,7 @@ def _from_json(listed: Any) -> BaseModel:
 
 
 _TOOLS: Entry[BaseModel] = Entry(
-    "tool_list",
+    "mcp_tools",
     lambda listed: {"tools": [each.name for each in getattr(listed, "tools", [])]},
     "response",
     Codec(lambda listed: listed.model_dump(mode="json", by_alias=True, exclude_none=True), _from_json),
