@@ -1,4 +1,4 @@
-"""An MCP server with a shop's tools. It says in a file how often it was started, and what was called."""
+"""An MCP server with a shop's tools, or with one that is named. It writes down its start, and what is called."""
 
 import sys
 from pathlib import Path
@@ -30,5 +30,9 @@ def buy(product: str, count: int = 1) -> dict[str, int]:
     return {product: count}
 
 
+if len(sys.argv) > 2:
+    server = MCPServer("other")
+    server.tool(name=sys.argv[2])(lambda: sys.argv[2])
+
 note("started")
-server.run(sys.argv[2]) if len(sys.argv) > 2 else server.run()
+server.run()

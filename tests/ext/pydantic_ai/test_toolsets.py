@@ -1,5 +1,6 @@
 """Toolsets: those of MCP servers, those that a run brings along, dynamic ones, and people's own."""
 
+import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 def shop(tmp_path: Path) -> Callable[..., MCPToolset[Any]]:
     """A toolset of a server that is a process of its own; what it did stands in `tmp_path / "diary"`."""
 
-    def toolset(**settings: Any) -> MCPToolset[Any]:
-        arguments = [str(Path(__file__).with_name("shop.py")), str(tmp_path / "diary")]
+    def toolset(*tools: str, **settings: Any) -> MCPToolset[Any]:
+        arguments = [str(Path(__file__).with_name("shop.py")), str(tmp_path / "diary"), *tools]
         return MCPToolset(StdioTransport(sys.executable, arguments, keep_alive=False), **settings)
 
     return toolset
@@ -59,7 +60,7 @@ async def test_what_a_server_offers_and_each_call_are_steps_over_one_connection(
 
 async def test_a_replay_does_not_connect(shop: Callable[..., Any], model: ScriptedModel, tmp_path: Path) -> None:
     model.script = ask_for_prices
-    agent = DurableAgent(assistant(toolsets=[shop(id="shop")]))
+    agent = DurableAgent(assistant(toolsets=[shop()]))
     attempts: list[bool] = []
 
     async def do(question: str) -> str:
@@ -79,13 +80,48 @@ async def test_a_replay_does_not_connect(shop: Callable[..., Any], model: Script
     assert (tmp_path / "diary").read_text().count("started") == 1
 
 
+async def test_nobody_waits_for_a_connection_to_be_closed(
+    shop: Callable[..., Any], model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How long that takes depends on the server, and on replay there is nothing to close."""
+    may_close, closed = asyncio.Event(), asyncio.Event()
+    close = MCPToolset.__aexit__
+
+    async def close_slowly(toolset: MCPToolset[Any], *args: Any) -> None:
+        last = toolset._running_count == 1  # each call enters it once more
+        if last:
+            await may_close.wait()
+        await close(toolset, *args)
+        if last:
+            closed.set()
+
+    monkeypatch.setattr(MCPToolset, "__aexit__", close_slowly)
+    model.script = ask_for_prices
+    asked = asking(assistant(toolsets=[shop()]))
+    async with Harness(asked.service) as h:
+        assert await h.call(asked.ask, "?") == '35 | {"lamp":2}'
+        may_close.set()
+        await closed.wait()
+
+
+async def test_servers_without_ids_are_told_apart(shop: Callable[..., Any], model: ScriptedModel) -> None:
+    model.script = lambda request: (
+        Reply(" | ".join(request.results.values())) if request.results else Reply.calling(("left", {}), ("right", {}))
+    )
+    asked = asking(assistant(toolsets=[shop("left"), shop("right")]))
+    async with Harness(asked.service) as h:
+        sent = await h.send(asked.ask, "?")
+        assert await h.attach(asked.ask, sent) == "left | right"
+        assert sorted(h.journal(sent).names("run")[:2]) == ["list mcp tools of mcp", "list mcp tools of mcp-2"]
+
+
 async def test_the_instructions_of_a_server_are_recorded(shop: Callable[..., Any], model: ScriptedModel) -> None:
     model.script = lambda request: Reply(request.instructions)
     asked = asking(assistant(toolsets=[shop(include_instructions=True)]))
     async with Harness(asked.service) as h:
         sent = await h.send(asked.ask, "?")
         assert await h.attach(asked.ask, sent) == "Prices are in euros."
-        assert "read instructions" in h.journal(sent).names("run")
+        assert "read instructions of mcp" in h.journal(sent).names("run")
 
 
 @pytest.mark.parametrize("behaviour", ["retry", "error"])
@@ -130,7 +166,7 @@ async def test_toolsets_may_come_with_the_run(shop: Callable[..., Any], model: S
     async with Harness(asked.service) as h:
         sent = await h.send(asked.ask, "?")
         assert await h.attach(asked.ask, sent) == "35 | now | later"
-        assert set(h.journal(sent).names("run")) >= {"list mcp tools", "tool price_of", "tool now", "later"}
+        assert set(h.journal(sent).names("run")) >= {"list mcp tools of mcp", "tool price_of", "tool now", "later"}
 
 
 @pytest.mark.parametrize("per_run_step", [True, False])

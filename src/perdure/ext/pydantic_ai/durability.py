@@ -14,8 +14,10 @@ from perdure.errors import Cancelled, UsageError
 from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import final
 from perdure.ext.missing import needs
+from perdure.ext.pydantic_ai.attempts import Runs, cancels
+from perdure.ext.pydantic_ai.connections import Connection, id_in_run, is_of_server
 from perdure.ext.pydantic_ai.external_events import Awakeables
-from perdure.ext.pydantic_ai.operations import Cancels, Recorder
+from perdure.ext.pydantic_ai.operations import Recorder
 from perdure.ext.pydantic_ai.threads import HandlerExecutor
 from perdure.ext.pydantic_ai.times import settle_times
 from perdure.ext.pydantic_ai.tools import METADATA_KEY
@@ -99,14 +101,13 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
             Agent.using_sleep(_sleep),
             Agent.using_thread_executor(HandlerExecutor()),
         ):
-            cancels = current_context().attached(Cancels)
             try:
                 result = await super().wrap_run(ctx, handler=handler)
-                cancels.check()
+                cancels().check()
             except (UnexpectedModelBehavior, UsageLimitExceeded) as error:
                 raise final(error) from error.__cause__
             finally:
-                cancels.seen = None  # the handler hears of it now, and may run an agent to clean up
+                cancels().seen = None  # the handler hears of it now, and may run an agent to clean up
         settle_times(result.new_messages())
         return result
 
@@ -114,7 +115,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         self, ctx: RunContext[AgentDepsT], *, request_context: ModelRequestContext, handler: WrapModelRequestHandler
     ) -> ModelResponse:
         response = await super().wrap_model_request(ctx, request_context=request_context, handler=handler)
-        current_context().attached(Cancels).check()
+        cancels().check()
         return response
 
     async def wrap_tool_execute(
@@ -127,13 +128,16 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         handler: WrapToolExecuteHandler,
     ) -> Any:
         result = await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=handler)
-        current_context().attached(Cancels).check()
+        cancels().check()
         return result
 
     # What would differ from attempt to attempt
 
     def get_default_run_id(self) -> str | None:
-        return current_context().attached(_RunIds).next() if self.in_durable_context else None
+        if not self.in_durable_context:
+            return None
+        ctx = current_context()
+        return ctx.attached(Runs).next_id(ctx)
 
     def get_default_conversation_id(self, run_id: str) -> str | None:
         return conversation_id_from_run_id(run_id) if self.in_durable_context else None
@@ -169,10 +173,18 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[AgentDepsT]) -> AbstractToolset[AgentDepsT] | None:
         """The toolsets of a run, also those that came with it, with all that they do outside recorded."""
-        return toolset.visit_and_replace(self._recorded) if self.in_durable_context else None
+        if not self.in_durable_context:
+            return None
+        connections: dict[str, Connection[AgentDepsT]] = {}
 
-    def _recorded(self, toolset: AbstractToolset[AgentDepsT]) -> AbstractToolset[AgentDepsT]:
-        return self._wrap_leaf_toolset(toolset) or toolset
+        def recorded(leaf: AbstractToolset[AgentDepsT]) -> AbstractToolset[AgentDepsT]:
+            if is_of_server(leaf):
+                id = id_in_run(leaf.id, connections)
+                connections[id] = connection = Connection(leaf, id)
+                return self._build_mcp_toolset(connection)
+            return self._wrap_leaf_toolset(leaf) or leaf
+
+        return toolset.visit_and_replace(recorded)
 
     def _wrap_other_leaf_toolset(self, ts: AbstractToolset[AgentDepsT]) -> WrapperToolset[AgentDepsT] | None:
         """Toolsets of people's own: each call is a step. The framework's others only steer the agent's loop."""
@@ -207,17 +219,6 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         if model_id == run_context.model_id and isinstance(of_run, Model):
             return cast("Model", of_run)
         return await super()._resolve_model_for_request(model_id, run_context)
-
-
-class _RunIds:
-    """The ids of an attempt's runs: the invocation's own, and which of its runs it is."""
-
-    def __init__(self) -> None:
-        self._runs = 0
-
-    def next(self) -> str:
-        self._runs += 1
-        return f"{current_context().invocation_id}/{self._runs}"
 
 
 async def _sleep(delay: float) -> None:

@@ -10,16 +10,16 @@ from typing import Any, Generic, TypeVar, cast
 
 from perdure.errors import UsageError
 from perdure.ext.codecs import Codec
-from perdure.ext.conversation import Asked, Said, Usage
+from perdure.ext.conversation import Said
 from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import is_cancel
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
-from perdure.ext.pydantic_ai.messages import as_message, as_messages
+from perdure.ext.pydantic_ai.attempts import cancels
+from perdure.ext.pydantic_ai.model_requests import asked, response_codec, said
 from perdure.ext.pydantic_ai.tools import recording_of
 from perdure.ext.tool_calls import Recording, Step, WithContext, tool_step, with_context_only
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.context import current_context
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai.durable_exec import (
@@ -40,7 +40,6 @@ with needs("pydantic-ai-slim", extra="pydantic-ai"):
         durable_unit_scope,
         record_durable_unit,
     )
-    from pydantic_ai.messages import ModelResponse
     from pydantic_ai.toolsets import ToolsetTool
     from pydantic_core import to_jsonable_python
 
@@ -49,18 +48,6 @@ W = TypeVar("W")
 R = TypeVar("R")
 
 _BY_POLICY: RunOptions[Any] = RunOptions()
-
-
-class Cancels:
-    """What said in this attempt that the invocation is cancelled; no hook of an agent may make anything else of it."""
-
-    def __init__(self) -> None:
-        self.seen: Exception | None = None
-
-    def check(self) -> None:
-        """Raises it, if there is one."""
-        if self.seen is not None:
-            raise self.seen
 
 
 class Recorder(DurableOperationBackend[Any]):
@@ -103,7 +90,7 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
             return await self._done(params, config)
         except Exception as error:
             if is_cancel(error):
-                current_context().attached(Cancels).seen = error
+                cancels().seen = error
             raise
 
     async def _done(self, params: P, config: object | None) -> R:
@@ -118,23 +105,12 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
                 return await self._step(_name(other, self._recorder.agent), params)
 
     async def _model_call(self, name: str, params: ModelRequestParams) -> R:
-        asked = Asked(
-            model=name,
-            messages=as_messages(params.messages),
-            instructions=_instructions(params),
-            tools=[
-                {"name": tool.name, "description": tool.description, "parameters": tool.parameters_json_schema}
-                for tool in params.model_request_parameters.tool_defs.values()
-            ],
-            settings=to_jsonable_python(params.model_settings or {}, fallback=repr),
-            agent=self._recorder.agent,
-        )
+        request = asked(self._recorder.agent, name, params)
         body = _Body(self._operation, cast("P", params))
+        codec = response_codec(self._operation.result_codec)
         # The response type of streams also admits what version 2.59 recorded, which nothing here ever did.
-        said = cast("Callable[[R], Said]", _said)
-        return await body.reported(
-            model_call(asked, body.run, self._response_codec(), said, self._recorder.model_options)
-        )
+        read = cast("Callable[[R], Said]", said)
+        return await body.reported(model_call(request, body.run, codec, read, self._recorder.model_options))
 
     async def _tool_call(self, params: Any, recording: Recording) -> R:
         if isinstance(recording, WithContext):
@@ -160,16 +136,6 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
     def _codec(self) -> Codec[R]:
         codec = self._operation.result_codec
         return Codec(codec.dump, codec.load)
-
-    def _response_codec(self) -> Codec[R]:
-        """The same without what says nothing: each part of a response has a dozen fields, of which most are None."""
-        codec = self._operation.result_codec
-
-        def to_json(response: R) -> Any:
-            dumped = _told(cast("dict[str, Any]", codec.dump(response)))
-            return {**dumped, "parts": [_told(part) for part in dumped["parts"]], "usage": _told(dumped["usage"])}
-
-        return Codec(to_json, codec.load)
 
 
 class _Body(Generic[P, R]):
@@ -212,25 +178,6 @@ def _name(operation: DurableOperationId, agent: str) -> str:
 
 def _of(toolset_id: str | None) -> str:
     return f" of {toolset_id}" if toolset_id else ""
-
-
-def _instructions(params: ModelRequestParams) -> str | None:
-    parts = params.model_request_parameters.instruction_parts or []
-    return "\n\n".join(part.content for part in parts) or None
-
-
-def _said(response: ModelResponse) -> Said:
-    usage = response.usage
-    return Said(
-        [as_message(response)],
-        model=response.model_name,
-        usage=Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens),
-        finish_reason=response.finish_reason,
-    )
-
-
-def _told(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _refuse_timeout(params: Any) -> None:

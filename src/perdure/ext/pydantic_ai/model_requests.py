@@ -1,0 +1,61 @@
+"""Requests to models, and responses, as the journal has them."""
+
+from typing import Any, Final, TypeVar, cast
+
+from perdure.ext.codecs import Codec
+from perdure.ext.conversation import Asked, Said, Usage
+from perdure.ext.missing import needs
+from perdure.ext.pydantic_ai.messages import as_message, as_messages
+
+with needs("pydantic-ai-slim", extra="pydantic-ai"):
+    from pydantic_ai.durable_exec import ModelRequestParams, ResultCodec
+    from pydantic_ai.messages import ModelResponse
+    from pydantic_core import to_jsonable_python
+
+R = TypeVar("R")
+
+_SECRET: Final = frozenset(("extra_headers",))
+"""Settings that may hold keys, which no journal is to have."""
+
+
+def asked(agent: str, model: str, params: ModelRequestParams) -> Asked:
+    """What an agent asks a model."""
+    offered = params.model_request_parameters
+    instructions = "\n\n".join(part.content for part in offered.instruction_parts or [])
+    settings = {name: value for name, value in (params.model_settings or {}).items() if name not in _SECRET}
+    return Asked(
+        model=model,
+        messages=as_messages(params.messages),
+        instructions=instructions or None,
+        tools=[
+            {"name": tool.name, "description": tool.description, "parameters": tool.parameters_json_schema}
+            for tool in offered.tool_defs.values()
+        ],
+        settings=to_jsonable_python(settings, fallback=repr),
+        agent=agent,
+    )
+
+
+def said(response: ModelResponse) -> Said:
+    """What a model answered, and what it cost."""
+    usage = response.usage
+    return Said(
+        [as_message(response)],
+        model=response.model_name,
+        usage=Usage(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens),
+        finish_reason=response.finish_reason,
+    )
+
+
+def response_codec(codec: ResultCodec[R]) -> Codec[R]:
+    """The framework's own without what says nothing: each part has a dozen fields, of which most are None."""
+
+    def to_json(response: R) -> Any:
+        dumped = _told(cast("dict[str, Any]", codec.dump(response)))
+        return {**dumped, "parts": [_told(part) for part in dumped["parts"]], "usage": _told(dumped["usage"])}
+
+    return Codec(to_json, codec.load)
+
+
+def _told(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
