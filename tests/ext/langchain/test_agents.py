@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import ModelFallbackMiddleware, ToolErrorMiddleware, before_model, wrap_model_call
-from langchain.agents.structured_output import ToolStrategy
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_openai import ChatOpenAI
@@ -162,9 +162,11 @@ class Verdict(BaseModel):
     why: str
 
 
-async def test_structured_output_is_kept(chat: ChatOpenAI, model: ScriptedModel) -> None:
-    model.script = lambda request: Reply.calling(("Verdict", {"approved": True, "why": "small"}))
-    agent = create_agent(chat, middleware=[DurableMiddleware()], response_format=ToolStrategy(Verdict))
+@pytest.mark.parametrize("strategy", [ToolStrategy, ProviderStrategy])
+async def test_structured_output_is_kept(strategy: Any, chat: ChatOpenAI, model: ScriptedModel) -> None:
+    said = {"approved": True, "why": "small"}
+    model.script = lambda request: Reply.calling(("Verdict", said)) if request.tools else Reply.of(said)
+    agent = create_agent(chat, middleware=[DurableMiddleware()], response_format=strategy(Verdict))
     service = perdure.Service("Judge")
 
     @service.handler()
@@ -276,7 +278,8 @@ async def test_updates_are_streamed_and_tokens_are_not(chat: ChatOpenAI, model: 
     @service.handler()
     async def updates(ctx: perdure.Context, question: str) -> list[str]:
         asked = {"messages": [{"role": "user", "content": question}]}
-        return [next(iter(each)) async for each in agent.astream(asked, stream_mode="updates")]
+        told = [each async for each in agent.astream(asked, stream_mode=["updates", "custom"])]
+        return [next(iter(each)) for mode, each in told if mode == "updates"]
 
     @service.handler()
     async def tokens(ctx: perdure.Context, question: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Threads in the state of a virtual object: what a turn leaves to the next, and what it costs."""
 
+import asyncio
 import operator
 from collections.abc import Sequence
 from datetime import timedelta
@@ -7,10 +8,12 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import RemoveMessage
 from langchain_openai import ChatOpenAI
 from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import _messages_delta_reducer
 from langgraph.types import Command, Send, interrupt
@@ -388,6 +391,73 @@ async def test_several_people_are_asked_at_the_same_time() -> None:
         assert await h.call(answer, {"bob": "no"}, key="k") == ["open: ada", "open: cyd"]
         assert await h.call(answer, {"ada": "yes", "cyd": "no"}, key="k") == ["ada: yes", "bob: no", "cyd: no"]
         await h.crash_at_every_step(start, key="other")
+
+
+async def test_a_person_approves_tools_by_langchains_own_middleware(chat: ChatOpenAI, model: ScriptedModel) -> None:
+    def buy(what: str) -> str:
+        """Buys something."""
+        return f"bought {what}"
+
+    asks = HumanInTheLoopMiddleware(interrupt_on={"buy": True})
+    model.script = lambda request: (
+        Reply(" ".join(request.results.values())) if request.results else Reply.calling(("buy", {"what": "lamp"}))
+    )
+    agent = create_agent(chat, [buy], middleware=[asks, DurableMiddleware()], checkpointer=DurableCheckpointer())
+    shop = perdure.VirtualObject("Shop")
+
+    @shop.handler()
+    async def start(ctx: perdure.ObjectContext, text: str) -> Any:
+        result = await agent.ainvoke({"messages": [("user", text)]}, thread(ctx))
+        return [each["args"] for each in result["__interrupt__"][0].value["action_requests"]]
+
+    @shop.handler()
+    async def decide(ctx: perdure.ObjectContext, decision: dict[str, Any]) -> str:
+        result = await agent.ainvoke(Command(resume={"decisions": [decision]}), thread(ctx))
+        return result["messages"][-1].text
+
+    async def before(h: Harness) -> None:
+        assert await h.call(start, "a lamp", key="k") == [{"what": "lamp"}]
+
+    async with Harness(shop) as h:
+        await before(h)
+        assert await h.call(decide, {"type": "approve"}, key="k") == "bought lamp"
+        await h.call(start, "a lamp", key="other")
+        assert "too dear" in await h.call(decide, {"type": "reject", "message": "too dear"}, key="other")
+        await h.crash_at_every_step(decide, {"type": "approve"}, key="k", before=before, model=model)
+
+
+async def test_the_functional_interface_is_durable_with_async_functions() -> None:
+    @task
+    async def work(part: int) -> str:
+        ctx = current_context()
+        await ctx.sleep(timedelta(seconds=10 - part))
+        return await ctx.run_typed(f"part {part}", lambda: f"did {part}")
+
+    @entrypoint(checkpointer=DurableCheckpointer())
+    async def flow(parts: int) -> list[str]:
+        done = await asyncio.gather(*(work(part) for part in range(parts)))
+        return [*done, interrupt("ok?")]
+
+    flows = perdure.VirtualObject("Flows")
+
+    @flows.handler()
+    async def start(ctx: perdure.ObjectContext, parts: int) -> str:
+        return (await flow.ainvoke(parts, thread(ctx)))["__interrupt__"][0].value
+
+    @flows.handler()
+    async def answer(ctx: perdure.ObjectContext, answer: str) -> list[str]:
+        return await flow.ainvoke(Command(resume=answer), thread(ctx))
+
+    async def before(h: Harness) -> None:
+        assert await h.call(start, 3, key="k") == "ok?"
+
+    async with Harness(flows) as h:
+        await h.crash_at_every_step(start, 3, key="k")
+        await before(h)
+        assert await h.call(answer, "yes", key="k") == ["did 0", "did 1", "did 2", "yes"]
+        [answered] = h.invocations(answer)
+        assert "part 0" not in [getattr(each.message, "name", "") for each in h.envelopes(answered.id)]
+        await h.crash_at_every_step(answer, "yes", key="k", before=before)
 
 
 async def test_a_graph_within_a_graph_is_interrupted_and_goes_on() -> None:

@@ -10,9 +10,11 @@ called where it stands, in a handler: the small functions between the steps of a
 callbacks, and LangSmith's hook around each middleware, which is there also with tracing off.
 
 From Python 3.12 on, LangGraph starts tasks without asking the loop's task factory, by which a handler knows which tasks
-are its own. It is told that there is no such way, as before 3.12.
+are its own. It is told that there is no such way, as before 3.12. And its own way to wait for a queue is replaced by
+asyncio's, which is known to wait for other tasks and for nothing outside.
 """
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context as Variables
@@ -27,6 +29,7 @@ with needs("langgraph", extra="langchain"):
     import langchain_core.output_parsers.base
     import langchain_core.runnables.base
     import langgraph._internal._future  # pyright: ignore[reportMissingTypeStubs]
+    import langgraph._internal._queue  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.graph.message  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.pregel._checkpoint  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.pregel._messages  # pyright: ignore[reportMissingTypeStubs]
@@ -82,6 +85,7 @@ def repeat_what_is_drawn() -> None:
     langchain_core.runnables.base.run_in_executor = _call  # pyright: ignore[reportPrivateImportUsage]
     langchain_core.output_parsers.base.run_in_executor = _call  # pyright: ignore[reportPrivateImportUsage]
     langgraph._internal._future.EAGER_NOT_SUPPORTED = True  # pyright: ignore[reportPrivateUsage, reportConstantRedefinition]
+    langgraph._internal._queue.AsyncQueue.wait = _wait  # pyright: ignore[reportPrivateUsage]
     set_runtime_overrides(aio_to_thread=_trace)
 
 
@@ -127,6 +131,12 @@ class _Uuids:
 
 
 _kept_override = get_runtime_overrides().aio_to_thread
+
+
+async def _wait(self: Any) -> None:
+    """Until there is something in the queue, which stays there."""
+    if self.empty():
+        self._queue.appendleft(await asyncio.Queue[Any].get(self))
 
 
 async def _call(executor: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
