@@ -102,6 +102,29 @@ async def test_an_agent_that_is_a_tool_is_durable_with_its_own_model_and_tools(m
     ]  # fmt: skip
 
 
+async def test_two_agents_that_are_tools_run_at_the_same_time(model: ScriptedModel) -> None:
+    def expert(name: str, hours: int) -> Any:
+        async def nap() -> str:
+            await current_context().sleep(timedelta(hours=hours))
+            return await current_context().run_typed(f"{name} wakes", lambda: name)
+
+        own = Agent(name=name, model=MODEL, instructions=name, tools=[durable_function_tool(nap)])
+        return own.as_tool(f"ask_{name}", name)
+
+    def script(request: ChatRequest) -> Reply:
+        if request.instructions == "Be brief.":
+            return calling(("ask_slow", {"input": "slow?"}), ("ask_quick", {"input": "quick?"}))(request)
+        return calling(("nap", {}))(request)
+
+    model.script = script
+    tested = asking(ann(tools=[expert("slow", 2), expert("quick", 1)]))
+    async with Harness(tested.service, always_replay=True) as h:
+        sent = await h.send(tested.ask, "?")
+        assert await h.attach(tested.ask, sent) == "slow | quick"
+        names = h.journal(sent.invocation_id).names("run")
+    assert names.index("quick wakes") < names.index("slow wakes")
+
+
 async def test_a_cancel_ends_an_agent_that_is_a_tool(model: ScriptedModel, wait_until: Any) -> None:
     async def wait() -> str:
         await current_context().sleep(timedelta(days=1))

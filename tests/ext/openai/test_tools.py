@@ -211,6 +211,21 @@ async def test_a_durable_tools_terminal_error_ends_the_invocation_with_its_words
     assert raised.value.status_code == 418
 
 
+async def test_a_handler_catches_a_tools_own_terminal_error(model: ScriptedModel) -> None:
+    async def fails() -> str:
+        raise TerminalError("never", status_code=418)
+
+    async def do(question: str) -> int:
+        try:
+            await DurableRunner.run(ann(tools=[durable_function_tool(fails)]), question)
+        except TerminalError as error:
+            return error.status_code
+        return 0
+
+    model.script = calling(("fails", {}))
+    assert await Asking(do).comes_to() == 418
+
+
 async def test_a_durable_tools_other_errors_are_retried_with_the_attempt(model: ScriptedModel) -> None:
     times: list[int] = []
 
