@@ -1,0 +1,40 @@
+"""A message that comes while the agent works, with Google ADK: the work begins anew with both messages."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+import perdure
+from adk_runs import agent_of
+from adk_runs import run as run_agent
+from perdure import TerminalError
+
+assistant = perdure.VirtualObject("Assistant")
+work = perdure.Service("Work")
+
+worker = agent_of("worker", "Answer all that the user wants, in a few sentences.")
+
+
+@assistant.handler()
+async def message(ctx: perdure.ObjectContext, text: str) -> str:
+    """Start to work on a message; give the id of the work, to attach to. It has the answer."""
+    conversation = await ctx.get("conversation", type_hint=list[str]) or []
+    before = await ctx.get("work", type_hint=str)
+    if before is not None:
+        ctx.cancel_invocation(before)
+        with suppress(TerminalError):  # it was cancelled; if it had ended, its answer is part of the conversation
+            answer = await ctx.attach_invocation(before, type_hint=str, timeout=timedelta(seconds=30))
+            conversation.append(f"You: {answer}")
+    conversation.append(f"User: {text}")
+    ctx.set("conversation", conversation)
+    started = await ctx.service_send(run, conversation).invocation_id()
+    ctx.set("work", started)
+    return started
+
+
+@work.handler()
+async def run(ctx: perdure.Context, conversation: list[str]) -> str:
+    """Answer all that was said. A cancel ends the model's call, too, and is a TerminalError here."""
+    return await run_agent(worker, "\n".join(conversation))
+
+
+app = perdure.app([assistant, work])
