@@ -337,6 +337,23 @@ async def test_traces_of_all_attempts_have_one_id(model: ScriptedModel) -> None:
     assert len(set(ids)) == 1
 
 
+async def test_the_key_of_the_providers_cache_is_the_same_on_each_attempt() -> None:
+    class Caching(InProcess):
+        def _supports_default_prompt_cache_key(self) -> bool:
+            return True
+
+        async def get_response(self, *args: Any, **more: Any) -> Any:
+            keys.append(args[2].extra_args["prompt_cache_key"])
+            return await super().get_response(*args, **more)
+
+    keys: list[str] = []
+    answers = [[function_call("look_up", {}, call_id="1")], [assistant_message("found")]]
+    agent = ann(model=Caching(answers), tools=[function_tool(lambda: "it", name_override="look_up")])
+    assert await asking(agent).comes_to(always_replay=True) == "found"
+    first, second = keys
+    assert first == second
+
+
 async def test_a_run_state_that_was_read_from_json_is_refused(model: ScriptedModel) -> None:
     agent = ann(tools=[function_tool(lambda: "paid", name_override="pay", needs_approval=True)])
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from agents import SessionSettings, SQLiteSession, TResponseInputItem
+from agents import OpenAIConversationsSession, SessionSettings, SQLiteSession, TResponseInputItem
+from openai import AsyncOpenAI
 
 import perdure
 from perdure.errors import UsageError
@@ -99,6 +100,16 @@ async def test_a_session_elsewhere_gets_each_item_once(model: ScriptedModel) -> 
         assert [text_of(item) for item in await session.get_items()] == ["I am Ada", "who am I?", "Ada"]
     finally:
         session.close()
+
+
+async def test_a_session_that_makes_up_its_id_is_refused(model: ScriptedModel) -> None:
+    async def do(question: str) -> Any:
+        async with AsyncOpenAI() as client:
+            with pytest.raises(UsageError, match="give it its id"):
+                await DurableRunner.run(ann(), question, session=OpenAIConversationsSession(openai_client=client))
+        return "refused"
+
+    assert await Asking(do).comes_to() == "refused"
 
 
 async def test_a_session_that_calls_the_provider_itself_is_refused(model: ScriptedModel) -> None:

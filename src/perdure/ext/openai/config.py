@@ -34,6 +34,7 @@ def durable_config(config: RunConfig | Mapping[str, Any] | None, ctx: Context) -
         input_guardrails=[durable_guardrail(each) for each in given.input_guardrails or ()] or None,
         output_guardrails=[durable_guardrail(each) for each in given.output_guardrails or ()] or None,
         trace_id=given.trace_id or f"trace_{ctx.uuid().hex}",
+        group_id=given.group_id or ctx.invocation_id,  # the key of the provider's cache is made of it, too
     )
 
 

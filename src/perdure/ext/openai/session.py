@@ -112,7 +112,13 @@ def durable_session(session: Session | None) -> Session | None:
             f"{type(session).__name__} compacts its history by calls of its own, which cannot be recorded yet. Use "
             "use_durable_session=True, or the session that it wraps"
         )
-    return cast("Session", RecordedSession(session))
+    try:
+        return cast("Session", RecordedSession(session))
+    except ValueError as error:
+        raise UsageError(
+            f"{type(session).__name__} has no id before it is used, so a replay would begin another conversation: make "
+            "one first, and give it its id, as by conversation_id"
+        ) from error
 
 
 def _as_dict(item: Any) -> Any:
