@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from perdure.sdk.definition import ServiceDefinition
@@ -14,6 +15,7 @@ from tests.ext.seeds.renaming import renamed
 
 SEEDS = Path(__file__).parent
 MAIN = "remote_agents"  # the module of the one that is called
+_KEPT: list[ModuleType] = []  # models keep their connections for as long as they live, and complain where they are lost
 
 
 class Tab:
@@ -53,6 +55,7 @@ class Tab:
         sys.path.insert(0, str(folder))
         try:
             modules = [import_module(name) for name in (MAIN, *(each for each in self.agents if each != MAIN))]
+            _KEPT.extend(modules)
             yield [service for module in modules for service in module.services.services]
         finally:
             sys.path.remove(str(folder))
