@@ -112,6 +112,29 @@ async def test_the_users_own_model_is_asked_and_the_agent_stays_as_it_is(always_
     assert "generate_content_async" not in vars(parrot)
 
 
+class Shy(BaseLlm):
+    """A model that calls a tool without giving the call an id, as Gemini does."""
+
+    async def generate_content_async(
+        self, llm_request: LlmRequest, stream: bool = False
+    ) -> AsyncGenerator[LlmResponse, None]:
+        called = any(part.function_response for part in llm_request.contents[-1].parts)
+        call = types.Part.from_function_call(name="step_number", args={"done": 1})
+        yield LlmResponse(content=types.ModelContent([types.Part(text="done") if called else call]))
+
+
+async def test_calls_without_ids_are_told_apart_in_a_later_turn() -> None:
+    asking = Asking(assistant(model=Shy(model="shy"), tools=[step_number]))
+    async with Harness([asking.object]) as h:
+        for question in ("first", "second"):
+            await h.call(asking.ask, question, key="ada")
+        asked, again = [run.value["model_call"] for run in journal_of(h, "Tested/ask").runs("ann asks shy")]
+    assert [message["content"] for message in asked["messages"]] == ["second"]
+    assert asked["follows"] == {"session": "the-session", "messages": 4}
+    assert asked["said"][0]["tool_calls"][0]["id"] == "step_number-2"
+    assert [message["tool_call_id"] for message in again["messages"]] == ["step_number-2"]
+
+
 async def test_callbacks_of_the_agent_are_heard(model: ScriptedModel) -> None:
     heard: list[str] = []
 

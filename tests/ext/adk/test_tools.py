@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from google.adk.agents.callback_context import CallbackContext
-from google.adk.tools import BaseTool, LongRunningFunctionTool, ToolContext
+from google.adk.tools import BaseTool, FunctionTool, LongRunningFunctionTool, ToolContext
+from google.adk.tools.google_search_tool import GoogleSearchTool
 from google.genai import types
 from pydantic import BaseModel
 
@@ -18,7 +19,11 @@ from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply, Script, ScriptedModel
 from tests.ext.adk.asking import SESSION, USER, Asking, assistant, journal_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.filterwarnings("ignore:The `plugins` argument is deprecated:DeprecationWarning"),  # by AgentTool
+    pytest.mark.filterwarnings(r"ignore:\[EXPERIMENTAL\]:UserWarning"),
+]
 
 
 def calls(*tools: tuple[str, dict[str, Any]]) -> Script:
@@ -187,6 +192,68 @@ async def test_tools_by_class_say_how_they_are_recorded(model: ScriptedModel) ->
         async with Harness([asking.service]) as h:
             assert await h.call(asking.ask_once, "Go") == answer
             assert journal_of(h).runs(run)
+
+
+class Slow(Dice):
+    """One of somebody else's library, which knows nothing of steps."""
+
+    async def run_async(self, *, args: dict[str, Any], tool_context: ToolContext) -> str:
+        await asyncio.sleep(0.001)
+        return "slow"
+
+
+async def test_a_tool_of_a_library_can_be_marked(model: ScriptedModel) -> None:
+    model.script = calls(("dice", {}))
+    asking = Asking(assistant(tools=[as_step(Slow())]))
+    async with Harness([asking.service], always_replay=True) as h:
+        assert await h.call(asking.ask_once, "Go") == "slow"
+
+
+async def test_a_call_that_is_to_be_confirmed_waits_for_a_later_turn(model: ScriptedModel) -> None:
+    paid: list[int] = []
+
+    def pay(amount: int) -> str:
+        paid.append(amount)
+        return f"paid {amount}"
+
+    model.script = calls(("pay", {"amount": 3}))
+    asking = Asking(assistant(tools=[FunctionTool(pay, require_confirmation=True)]))
+    run = asking.runner.run_async
+
+    @asking.object.handler()
+    async def begin(ctx: perdure.ObjectContext) -> str:
+        events = [event async for event in run(user_id=USER, session_id=SESSION, new_message=types.UserContent("Go"))]
+        asked = [call for event in events for call in event.get_function_calls() if call.name.startswith("adk_")]
+        return asked[0].id
+
+    @asking.object.handler()
+    async def confirm(ctx: perdure.ObjectContext, call_id: str) -> str:
+        yes = types.FunctionResponse(id=call_id, name="adk_request_confirmation", response={"confirmed": True})
+        message = types.Content(role="user", parts=[types.Part(function_response=yes)])
+        events = [event async for event in run(user_id=USER, session_id=SESSION, new_message=message)]
+        return str(events[-1].content.parts[0].text)
+
+    async with Harness([asking.object], always_replay=True) as h:
+        call_id = await h.call(begin, key="ada")
+        assert paid == []
+        assert "paid 3" in await h.call(confirm, call_id, key="ada")
+        assert journal_of(h, "Tested/confirm").runs("tool pay")
+    assert paid == [3]
+
+
+async def test_googles_search_beside_other_tools_is_an_agent_of_its_own(model: ScriptedModel) -> None:
+    def script(request: ChatRequest) -> Reply:
+        if "google_search_agent" in request.offered:
+            found = " ".join(request.results.values())
+            return Reply(found) if found else Reply.calling(("google_search_agent", {"request": "perdure"}))
+        return Reply("found it")
+
+    model.script = script
+    search = GoogleSearchTool(bypass_multi_tools_limit=True)
+    asking = Asking(assistant(tools=[search, lambda: None]))
+    async with Harness([asking.service], always_replay=True) as h:
+        assert await h.call(asking.ask_once, "Go") == "found it"
+        assert "google_search_agent asks" in str(journal_of(h).names("run"))
 
 
 class City(BaseModel):

@@ -30,6 +30,9 @@ with needs("google-adk", extra="adk"):
 
 def durable_model(model: BaseLlm, agent: str, invocation_id: str, options: RunOptions[Any] | None) -> BaseLlm:
     """The model's durable twin, for one agent in one invocation of ADK."""
+    before = vars(model).get("generate_content_async")
+    if isinstance(before, _Asking):  # ADK gives it to an agent that it makes for a tool
+        model = before.model
     twin = model.model_copy()
     # pydantic lets no method be replaced by assignment
     object.__setattr__(twin, "generate_content_async", _Asking(model, agent, invocation_id, options))
@@ -40,7 +43,7 @@ class _Asking:
     """`generate_content_async` of a durable twin."""
 
     def __init__(self, model: BaseLlm, agent: str, invocation_id: str, options: RunOptions[Any] | None) -> None:
-        self._model = model
+        self.model = model
         self._agent = agent
         self._invocation_id = invocation_id
         self._options = options
@@ -52,7 +55,7 @@ class _Asking:
         contents = llm_request.contents
 
         async def ask() -> _Answer:
-            async with aclosing(self._model.generate_content_async(_of_step(llm_request), stream)) as responses:
+            async with aclosing(self.model.generate_content_async(_of_step(llm_request), stream)) as responses:
                 return _Answer([each async for each in responses], time.time())
 
         def said(answer: _Answer) -> Said:
