@@ -88,6 +88,7 @@ SHELLS = [
     "sdk/tasks.py",
     "sdk/termination.py",
     "sdk/threads.py",
+    "sdk/waiter.py",
     "engine/committer.py",
     "engine/faces/invocations.py",
     "engine/cycle.py",

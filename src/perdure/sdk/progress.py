@@ -40,6 +40,7 @@ from perdure.sdk.limits import TimeLimit
 from perdure.sdk.machine import Machine, Phase, Result
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
 from perdure.sdk.tasks import HandlerTasks
+from perdure.sdk.waiter import Waiter
 
 HINT_AFTER_S = 0.1
 """How long a wait is before the engine is told of it: most are over by then, and a message for each would be wasted."""
@@ -59,49 +60,6 @@ T = TypeVar("T")
 
 run_key_var: ContextVar[str | None] = ContextVar("perdure_run_key", default=None)
 """The key of the run that the current task or thread executes."""
-
-
-class Waiter:
-    """One piece of user code that waits. `combinator` is None for a single handle."""
-
-    __slots__ = ("combinator", "future", "missing", "task")
-
-    def __init__(
-        self,
-        combinator: "pb.CombinatorType | None",
-        missing: Iterable[Handle],
-        future: "asyncio.Future[None] | ThreadFuture[None]",
-        task: "asyncio.Task[Any] | None",
-    ) -> None:
-        self.combinator = combinator
-        self.missing = dict.fromkeys(missing)
-        self.future = future
-        self.task = task
-
-    def notice_any(self, handles: Iterable[Handle], machine: Machine) -> bool:
-        """Takes note of handles that became ready; says whether the wait is over."""
-        return any(self._notice(handle, machine) for handle in handles)
-
-    def _notice(self, handle: Handle, machine: Machine) -> bool:
-        if handle not in self.missing:
-            return False
-        combinator = self.combinator
-        if combinator is None or combinator == pb.FIRST_COMPLETED:
-            return True
-        if combinator != pb.ALL_COMPLETED:
-            decided_by_failure = combinator == pb.ALL_SUCCEEDED_OR_FIRST_FAILED
-            if machine.failed(handle) == decided_by_failure:
-                return True
-        del self.missing[handle]
-        return not self.missing
-
-    def wake(self, error: BaseException | None = None) -> None:
-        if self.future.done():  # its task was cancelled meanwhile
-            return
-        if error is None:
-            self.future.set_result(None)
-        else:
-            self.future.set_exception(error)
 
 
 class Progress:

@@ -422,14 +422,14 @@ async def test_scopes_before_version_7_are_refused() -> None:
 
 
 async def test_a_call_of_the_wrong_kind_is_refused() -> None:
-    counter = VirtualObject("Counter")
+    order = Workflow("Order")
 
-    @counter.handler()
-    async def add(ctx: ObjectContext, amount: int) -> int: ...
+    @order.main()
+    async def place(ctx: WorkflowContext, amount: int) -> int: ...
 
     async def calls(ctx: Context) -> None:
-        with pytest.raises(UsageError, match="virtual object"):
-            ctx.service_call(add, 1)
+        with pytest.raises(UsageError, match="is a workflow: call it with a key"):
+            ctx.service_call(place, 1)
         with pytest.raises(UsageError, match="not a handler"):
             ctx.service_call(print, 1)
         with pytest.raises(UsageError, match="must not be empty"):
