@@ -9,8 +9,14 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 from pydantic_ai import Agent, RunContext
-from pydantic_ai.capabilities import Hooks
-from pydantic_ai.exceptions import ContentFilterError, RunCancelled, UnexpectedModelBehavior, UsageLimitExceeded
+from pydantic_ai.capabilities import Hooks, ModelFallback
+from pydantic_ai.exceptions import (
+    ContentFilterError,
+    ModelHTTPError,
+    RunCancelled,
+    UnexpectedModelBehavior,
+    UsageLimitExceeded,
+)
 from pydantic_ai.messages import ModelResponse, TextPart
 from pydantic_ai.models.fallback import FallbackModel
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -106,6 +112,34 @@ async def test_a_fallback_model_is_asked_within_the_same_step(model: ScriptedMod
         assert await h.attach(asked.ask, sent) == "You asked: Hi"
         [entry] = h.journal(sent).runs()
         assert entry.value["model_call"]["answered_by"] == "gpt-4o-mini"
+
+
+async def test_the_fallback_of_a_capability_is_asked_in_a_step_of_its_own(model: ScriptedModel) -> None:
+    """What fails for good is an error of the framework's own, so that its capabilities know it."""
+    model.aim(Fault(status=401, message="wrong key"), at=lambda request: request.model == "gpt-4o")
+    fallback = ModelFallback(model_named("openai-chat:gpt-4o"), model_named("openai-chat:gpt-4o-mini"))
+    asked = asking(Agent(name="Ann", capabilities=[fallback]))
+    async with Harness(asked.service) as h:
+        sent = await h.send(asked.ask, "Hi")
+        assert await h.attach(asked.ask, sent) == "You asked: Hi"
+        assert h.journal(sent).names("run") == ["Ann asks gpt-4o", "Ann asks gpt-4o-mini"]
+        await h.crash_at_every_step(asked.ask, "Hi")
+
+
+async def test_a_refusal_is_an_error_of_both_kinds(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=401, message="wrong key"))
+    agent = DurableAgent(impatient())
+
+    async def do(question: str) -> list[Any]:
+        with pytest.raises(ModelHTTPError) as caught:
+            await agent.run(question)
+        error = caught.value
+        assert isinstance(error, TerminalError)
+        return [error.status_code, error.model_name, "wrong key" in str(error)]
+
+    asked = Asking(do)
+    async with Harness(asked.service, always_replay=True) as h:
+        assert await h.call(asked.ask, "Hi") == [401, "gpt-4o-mini", True]
 
 
 async def test_a_usage_limit_is_final_and_keeps_its_type(model: ScriptedModel) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final, TypeVar, cast
 
+from perdure.errors import TerminalError
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Asked, Said, Usage
 from perdure.ext.missing import needs
@@ -9,6 +10,7 @@ from perdure.ext.pydantic_ai.messages import as_message, as_messages
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai.durable_exec import ModelRequestParams, ResultCodec
+    from pydantic_ai.exceptions import ModelHTTPError
     from pydantic_ai.messages import ModelResponse
     from pydantic_core import to_jsonable_python
 
@@ -16,6 +18,18 @@ R = TypeVar("R")
 
 _SECRET: Final = frozenset(("extra_headers",))
 """Settings that may hold keys, which no journal is to have."""
+
+
+class ModelRefused(ModelHTTPError, TerminalError):
+    """A request to a model that failed for good: for handlers a TerminalError, for the framework its own error.
+
+    So `ModelFallback`, and hooks that look for errors of models, do what they do without durability.
+    """
+
+    def __init__(self, error: TerminalError, model_name: str) -> None:
+        super().__init__(error.status_code, model_name)
+        self.message = error.message
+        self.metadata = error.metadata
 
 
 def asked(agent: str, model: str, params: ModelRequestParams) -> Asked:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from perdure.errors import UsageError
+from perdure.errors import Cancelled, TerminalError, TimedOut, UsageError
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Said
 from perdure.ext.durable_here import durable_here
@@ -16,7 +16,7 @@ from perdure.ext.failures import is_cancel
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
 from perdure.ext.pydantic_ai.attempts import cancels
-from perdure.ext.pydantic_ai.model_requests import asked, response_codec, said
+from perdure.ext.pydantic_ai.model_requests import ModelRefused, asked, response_codec, said
 from perdure.ext.pydantic_ai.tools import recording_of
 from perdure.ext.tool_calls import Recording, Step, WithContext, tool_step, with_context_only
 from perdure.sdk.capabilities.runs import RunOptions
@@ -110,7 +110,12 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
         codec = response_codec(self._operation.result_codec)
         # The response type of streams also admits what version 2.59 recorded, which nothing here ever did.
         read = cast("Callable[[R], Said]", said)
-        return await body.reported(model_call(request, body.run, codec, read, self._recorder.model_options))
+        try:
+            return await body.reported(model_call(request, body.run, codec, read, self._recorder.model_options))
+        except (Cancelled, TimedOut):
+            raise
+        except TerminalError as error:
+            raise ModelRefused(error, name) from error
 
     async def _tool_call(self, params: Any, recording: Recording) -> R:
         if isinstance(recording, WithContext):
