@@ -16,7 +16,8 @@ values = st.dictionaries(
 
 def put(thread: Thread, id: int, parent: int | None, given: dict[str, Any], versions: dict[str, int]) -> Any:
     made = {"v": 4, "channel_versions": versions}
-    return thread.put("", f"{id:03d}", None if parent is None else f"{parent:03d}", made, {}, given)
+    before = None if parent is None else f"{parent:03d}"
+    return thread.put("", f"{id:03d}", before, made, {}, given, lambda value: value)
 
 
 @given(st.lists(st.tuples(values, st.integers(0, 100)), max_size=12))

@@ -110,7 +110,7 @@ class DurableCheckpointer(BaseCheckpointSaver[int]):
         ctx = current_object_context()
         thread = await self._thread(ctx, thread_id)
         loaded = ctx.attached(_Loaded)
-        values = {name: self._values.to_json(value) for name, value in checkpoint["channel_values"].items()}
+        to_json = self._values.to_json
         made: dict[str, Any] = {
             "v": checkpoint["v"],
             "ts": "",  # the clock's, which differs from attempt to attempt; the journal has times
@@ -118,9 +118,10 @@ class DurableCheckpointer(BaseCheckpointSaver[int]):
             "versions_seen": {name: _sorted(seen) for name, seen in _sorted(checkpoint["versions_seen"]).items()},
             "updated_channels": checkpoint.get("updated_channels"),
         }
-        told = self._values.to_json(get_serializable_checkpoint_metadata(config, metadata))
+        told = to_json(get_serializable_checkpoint_metadata(config, metadata))
+        parent, values = get_checkpoint_id(config), checkpoint["channel_values"]
         async with loaded.lock:
-            record = thread.put(ns, checkpoint["id"], get_checkpoint_id(config), made, told, values)
+            record = thread.put(ns, checkpoint["id"], parent, made, told, values, to_json)
             await _log(ctx, thread_id).append([record])
         return _config(thread_id, ns, checkpoint["id"])
 

@@ -6,7 +6,7 @@
 A list, such as the messages, is written as the items that its parent's list lacks. Pure: nothing here awaits anything.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -109,16 +109,23 @@ class Thread:
                 yield saved
 
     def put(
-        self, ns: str, id: str, parent_id: str | None, made: Record, metadata: Any, values: Mapping[str, Any]
+        self,
+        ns: str,
+        id: str,
+        parent_id: str | None,
+        made: Record,
+        metadata: Any,
+        values: Mapping[str, Any],
+        to_json: Callable[[Any], Any],
     ) -> Record:
-        """Adds a checkpoint. `values` are as JSON."""
+        """Adds a checkpoint. Values of channels whose version is that of the parent are not looked at."""
         parent = None if parent_id is None else self._by_place.get((ns, parent_id))
         before = {} if parent is None else parent.values
         old_versions: Record = {} if parent is None else parent.made["channel_versions"]
         new: Record = {}
         for channel in sorted(values):
             if channel not in before or made["channel_versions"].get(channel) != old_versions.get(channel):
-                new[channel] = _difference(values[channel], before.get(channel))
+                new[channel] = _difference(to_json(values[channel]), before.get(channel))
         record = {"checkpoint": id, "ns": ns, "parent": parent_id, "made": made, "metadata": metadata, "values": new}
         if gone := sorted(before.keys() - values.keys()):
             record["gone"] = gone

@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import fields
+from functools import cache
 from typing import Any, Final, cast
 
 from perdure.ext.codecs import Codec
@@ -78,12 +79,17 @@ class Values:
 
 def _fields(message: BaseMessage) -> dict[str, Any]:
     """What a message holds beside what all of its kind do; objects in it as they are."""
-    told = {
-        name: getattr(message, name)
-        for name, field in type(message).model_fields.items()
-        if name != "type" and getattr(message, name) != field.get_default(call_default_factory=True)
-    }
+    values = message.__dict__
+    usual = _usual(type(message))
+    told = {name: value for name, value in values.items() if name in usual and value != usual[name]}
     return told | (message.model_extra or {})
+
+
+@cache
+def _usual(kind: type[BaseMessage]) -> dict[str, Any]:
+    """What a kind of message has in its fields where nobody says anything."""
+    fields = kind.model_fields.items()
+    return {name: field.get_default(call_default_factory=True) for name, field in fields if name != "type"}
 
 
 VALUES: Final = Values()

@@ -1,0 +1,27 @@
+"""What is said where LangChain is missing, or is another one than this was written for."""
+
+import subprocess
+import sys
+
+
+def error_of(code: str) -> str:
+    """What a fresh Python says last."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else "it worked"
+
+
+def test_without_langchain_it_says_what_to_install() -> None:
+    said = error_of("import sys; sys.modules['langchain_core'] = None; import perdure.ext.langchain")
+    assert said.startswith("ImportError: this ")
+    assert "pip install" in said
+    assert "perdure[langchain]" in said
+
+
+def test_a_langgraph_with_other_names_is_refused_when_imported() -> None:
+    said = error_of("import langgraph.pregel._checkpoint as there; del there.uuid6; import perdure.ext.langchain")
+    assert "was written for another version of langgraph" in said
+
+
+def test_it_is_imported_only_when_asked_for() -> None:
+    code = "import sys, perdure, perdure.ext.remote_tools; sys.exit(any('langchain' in each for each in sys.modules))"
+    assert error_of(code) == "it worked"
