@@ -363,6 +363,7 @@ class Harness(TypedCalls):
         try:
             if self._restarting is not None:
                 await asyncio.shield(self._restarting)
+            self._crash_point = None  # what is committed only now would bring up an engine that nobody stops
             assert self._engine is not None
             for attempt in self._attempts:
                 attempt.abort()

@@ -1,5 +1,7 @@
 """`crash_at_every_step`: what holds passes, what depends on chance or acts outside of a run is found and named."""
 
+import asyncio
+import gc
 import random
 from datetime import timedelta
 
@@ -155,3 +157,20 @@ async def test_a_crash_where_one_likes() -> None:
         assert (await h.attach(buy, sent.invocation_id))["left"] == -1
         assert point.reached
         assert len(h.invocations(take)) == 1
+
+
+@pytest.mark.parametrize("index", [2, 3, 4])
+async def test_a_crash_that_would_come_when_the_harness_is_left_leaves_no_engine_behind(index: int) -> None:
+    naps = perdure.Service("Naps")
+
+    @naps.handler()
+    async def nap(ctx: perdure.Context) -> None:
+        await ctx.run_typed("lie down", lambda: None)
+        await ctx.run_typed("sleep", asyncio.sleep, perdure.RunOptions(), 3)
+
+    for before in (True, False):
+        async with Harness(naps) as h:
+            h.crash_at(await h.send(nap), index, before=before)
+            await h.settle()  # the last entry by then is committed when the harness is left
+    await asyncio.sleep(0.05)
+    gc.collect()  # the lock of a store that is still open would be an unraisable warning
