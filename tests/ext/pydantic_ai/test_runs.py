@@ -1,10 +1,12 @@
 """What a run of an agent leaves in the journal, and where one is refused."""
 
 import asyncio
+from importlib.util import find_spec, module_from_spec
 from typing import Any
 
 import pytest
 from pydantic_ai import Agent
+from pydantic_ai.durable_exec import BaseDurabilityCapability
 
 import perdure
 from perdure.errors import NotInHandler, UsageError
@@ -216,3 +218,12 @@ async def test_what_is_not_installed_is_named() -> None:
 
     with pytest.raises(ImportError, match=r"pip install 'perdure\[pydantic-ai\]'"), needs("x", extra="pydantic-ai"):
         raise ModuleNotFoundError("No module named 'pydantic_ai'")
+
+
+async def test_a_version_that_would_not_record_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = find_spec("perdure.ext.pydantic_ai.durability")
+    assert spec is not None
+    assert spec.loader is not None
+    monkeypatch.delattr(BaseDurabilityCapability, "_wrap_other_leaf_toolset")
+    with pytest.raises(ImportError, match=r"another version .*_wrap_other_leaf_toolset.*perdure\[pydantic-ai\]"):
+        spec.loader.exec_module(module_from_spec(spec))

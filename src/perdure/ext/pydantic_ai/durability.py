@@ -45,6 +45,21 @@ with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai.tools import AgentDepsT, RunContext, ToolDefinition
     from pydantic_ai.toolsets import AbstractToolset, FunctionToolset, WrapperToolset
 
+    # Its engines override these, as we do below; where one were gone, something would no longer be recorded.
+    for _name in (
+        "_bind_models",
+        "_bind_to_agent",
+        "_build_function_toolset",
+        "_build_mcp_toolset",
+        "_durable_run_context",
+        "_registered_model_id",
+        "_resolve_model_for_request",
+        "_wrap_leaf_toolset",
+        "_wrap_other_leaf_toolset",
+    ):
+        if not hasattr(BaseDurabilityCapability, _name):
+            raise ImportError(f"BaseDurabilityCapability has no {_name}")
+
 
 class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
     """Makes an agent durable: `Agent(..., capabilities=[PerdureDurability()])`, to be run in handlers, and only there.
