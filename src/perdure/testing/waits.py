@@ -98,13 +98,18 @@ def _frames(awaited: Any) -> Iterator[FrameType]:
             case _:
                 # What wraps one of these says nothing of it, except to the garbage collector.
                 wrapped: list[Any] = gc.get_referents(awaited)
-                awaited = cast(Any, next((each for each in wrapped if isinstance(each, _CHAINED)), None))
+                chained: Iterator[Any] = (
+                    each for each in wrapped if isinstance(each, _CHAINED) or type(each).__name__ in _STEPS
+                )
+                awaited = cast(Any, next(chained, None))
                 continue
         if frame is not None:
             yield frame
 
 
 _CHAINED = (CoroutineType, GeneratorType, AsyncGeneratorType)
+_STEPS = ("async_generator_asend", "async_generator_athrow")
+"""A step of an async generator, which `anext` with a default wraps once more. They have no name in Python."""
 
 
 def _where(frames: list[FrameType]) -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -69,3 +70,20 @@ async def test_a_handler_in_a_librarys_lock_waits_for_its_other_tasks() -> None:
     async with Harness(service) as h:
         await h.call(sleep)
     assert time.monotonic() - began < 20, "it waited for the inactivity timeout"
+
+
+async def test_a_wait_is_found_behind_an_async_generator_that_is_asked_for_more() -> None:
+    async def waits() -> AsyncGenerator[None]:
+        await asyncio.sleep(3600)
+        yield
+
+    async def asks() -> None:
+        async with aclosing(waits()) as generator:
+            await anext(generator, None)
+
+    task = asyncio.ensure_future(asks())
+    await asyncio.sleep(0)
+    try:
+        assert waiting_of(task).wait is Wait.INSIDE
+    finally:
+        task.cancel()
