@@ -98,18 +98,18 @@ def _frames(awaited: Any) -> Iterator[FrameType]:
             case _:
                 # What wraps one of these says nothing of it, except to the garbage collector.
                 wrapped: list[Any] = gc.get_referents(awaited)
-                chained: Iterator[Any] = (
-                    each for each in wrapped if isinstance(each, _CHAINED) or type(each).__name__ in _STEPS
-                )
-                awaited = cast(Any, next(chained, None))
+                awaited = next(filter(_is_chained, wrapped), None)
                 continue
         if frame is not None:
             yield frame
 
 
-_CHAINED = (CoroutineType, GeneratorType, AsyncGeneratorType)
 _STEPS = ("async_generator_asend", "async_generator_athrow")
 """A step of an async generator, which `anext` with a default wraps once more. They have no name in Python."""
+
+
+def _is_chained(wrapped: Any) -> bool:
+    return isinstance(wrapped, (CoroutineType, GeneratorType, AsyncGeneratorType)) or type(wrapped).__name__ in _STEPS
 
 
 def _where(frames: list[FrameType]) -> str:
