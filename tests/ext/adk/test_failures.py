@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.adk import Workflow
 from google.adk.agents.invocation_context import LlmCallsLimitExceededError
 from google.adk.agents.run_config import RunConfig
 from google.adk.tools import AgentTool
@@ -145,6 +146,24 @@ async def test_an_error_that_passes_leaves_nothing_behind(model: ScriptedModel) 
     events = [value["event"] for name, value in state.items() if "/0" in name]
     assert [each.get("errorCode") for each in events] == [None] * 4
     assert len(tried) > 1
+
+
+async def test_a_node_that_fails_in_passing_leaves_nothing_behind() -> None:
+    tried: list[int] = []
+
+    async def stumbles(node_input: str) -> str:
+        await current_context().sleep(timedelta(hours=1))
+        tried.append(1)
+        if len(tried) == 1:
+            raise ConnectionError("the first time")
+        return "stumbled"
+
+    asking = Asking(Workflow(name="flow", edges=[("START", stumbles)]))
+    async with Harness([asking.object]) as h:
+        await h.call(asking.ask, "Go", key="ada")
+        state = h.state("Tested", "ada")
+    events = [value["event"] for name, value in sorted(state.items()) if "/0" in name]
+    assert [(each.get("errorCode"), each.get("output")) for each in events] == [(None, None), (None, "stumbled")]
 
 
 async def cancelled_while(h: Harness, asking: Asking, model: ScriptedModel, calls: int) -> Any:

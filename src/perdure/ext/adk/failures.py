@@ -9,20 +9,7 @@ with needs("google-adk", extra="adk"):
     from google.adk.agents.base_agent import BaseAgent
     from google.adk.agents.invocation_context import LlmCallsLimitExceededError
     from google.adk.agents.llm_agent import LlmAgent
-    from google.adk.errors.already_exists_error import AlreadyExistsError
-    from google.adk.errors.input_validation_error import InputValidationError
-    from google.adk.errors.not_found_error import NotFoundError
-    from google.adk.errors.session_not_found_error import SessionNotFoundError
     from pydantic import ValidationError
-
-REPEATED = (
-    LlmCallsLimitExceededError,
-    AlreadyExistsError,
-    InputValidationError,
-    NotFoundError,
-    SessionNotFoundError,
-)
-"""Errors of ADK that follow from what is recorded, so that another attempt would come to them again."""
 
 
 class Unheeded:
@@ -58,8 +45,8 @@ class Unheeded:
                 raise error
 
 
-def settle(error: Exception, agent: BaseAgent | None = None) -> None:
-    """Makes an error of ADK's own final. `agent`: where it was raised, if that is known."""
+def settle(error: Exception, agent: BaseAgent) -> None:
+    """Makes an error of ADK's own final that follows from what is recorded: another attempt would come to it again."""
     says_schema = isinstance(agent, LlmAgent) and agent.output_schema is not None
-    if isinstance(error, REPEATED) or (says_schema and isinstance(error, ValidationError)):
+    if isinstance(error, LlmCallsLimitExceededError) or (says_schema and isinstance(error, ValidationError)):
         final(error)

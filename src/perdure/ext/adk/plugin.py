@@ -115,10 +115,6 @@ class DurablePlugin(BasePlugin):
         settle(error, agent)
         durable_here(_RUNNER).attached(Unheeded).note(callback_context.invocation_id, error)
 
-    async def on_run_error_callback(self, *, invocation_context: InvocationContext, error: Exception) -> None:
-        """A run fails."""
-        settle(error)
-
     async def _begin(self, invocation_context: InvocationContext) -> Context:
         ctx = durable_here(_RUNNER)
         check_run(invocation_context)

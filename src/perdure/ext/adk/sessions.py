@@ -12,6 +12,7 @@ from perdure.ext.adk.messages import messages_of
 from perdure.ext.adk.session_logs import Logs
 from perdure.ext.conversation import Conversations
 from perdure.ext.durable_here import durable_here
+from perdure.ext.failures import final
 from perdure.ext.missing import needs
 
 with needs("google-adk", extra="adk"):
@@ -51,7 +52,7 @@ class DurableSessionService(BaseSessionService):
         log = logs.session(app_name, user_id, id)
         async with logs.changing:
             if await log.items(last=1):
-                raise AlreadyExistsError(f"Session with id {id} already exists.")
+                raise final(AlreadyExistsError(f"Session with id {id} already exists."))
             begun = logs.ctx.attached(Clock).now
             await log.append([{"begun": begun, "state": await _shared_out(logs, app_name, user_id, state or {})}])
         return await _read(logs, app_name, user_id, id, None)
