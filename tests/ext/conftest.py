@@ -23,6 +23,10 @@ FRAMEWORKS = {
 nothing to run."""
 
 
+LEFT_OPEN = ("ignore:unclosed <socket:ResourceWarning", "ignore:unclosed transport:ResourceWarning")
+"""The frameworks close their connections when the process ends, and garbage collection tells some other test of it."""
+
+
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     framework = FRAMEWORKS.get(collection_path.name)
     return True if framework is not None and not _is_installed(framework) else None
@@ -38,7 +42,11 @@ def _is_installed(framework: str) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All have one event loop, as a service's process has: the SDKs keep connections from one call to the next."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        for warning in LEFT_OPEN:
+            item.add_marker(pytest.mark.filterwarnings(warning))
+        if pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
