@@ -78,7 +78,7 @@ def _asked(part: ModelRequestPart) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    plain: Any = to_jsonable_python(value, exclude_none=True, bytes_mode="base64")
+    plain: Any = to_jsonable_python(value, exclude_none=True, bytes_mode="base64", fallback=repr)
     if not isinstance(plain, dict):
         return plain
     fields = cast("dict[str, Any]", plain)
