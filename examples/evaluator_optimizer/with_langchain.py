@@ -2,7 +2,6 @@
 
 from typing import TypedDict
 
-from langchain.chat_models import init_chat_model
 from langgraph.graph import END, START, StateGraph
 
 import perdure
@@ -13,7 +12,7 @@ translation = perdure.Service("Translation")
 
 TURNS_MAX = 3
 
-model = durable_model(init_chat_model("openai:gpt-4o-mini"))
+model = durable_model("openai:gpt-4o-mini")
 
 
 class Work(TypedDict, total=False):

@@ -4,7 +4,6 @@ import operator
 from typing import Annotated, TypedDict
 
 from langchain.agents import create_agent
-from langchain.chat_models import init_chat_model
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send
 
@@ -15,7 +14,7 @@ from perdure.ext.langchain import DurableMiddleware, current_context, durable_mo
 report = perdure.Service("Report")
 worker_agent = perdure.Service("WorkerAgent")
 
-model = durable_model(init_chat_model("openai:gpt-4o-mini"))
+model = durable_model("openai:gpt-4o-mini")
 
 
 class Draft(TypedDict, total=False):

@@ -2,7 +2,6 @@
 
 from typing import TypedDict
 
-from langchain.chat_models import init_chat_model
 from langgraph.graph import START, StateGraph
 
 import perdure
@@ -11,7 +10,7 @@ from sequential.prompts import ASSESS, EXPLAIN, PARSE
 
 reimbursement = perdure.Service("Reimbursement")
 
-model = durable_model(init_chat_model("openai:gpt-4o-mini"))
+model = durable_model("openai:gpt-4o-mini")
 
 
 class Case(TypedDict, total=False):

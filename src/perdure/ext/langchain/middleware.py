@@ -13,7 +13,7 @@ from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import final
 from perdure.ext.langchain.determinism import inline
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
-from perdure.ext.langchain.model import Recorder, recorded_by
+from perdure.ext.langchain.model import Recorder, recorded
 from perdure.ext.langchain.tools import letting_cancels_pass, recording_of, run_with_context
 from perdure.ext.missing import needs
 from perdure.ext.tool_calls import Recording, Step, tool_step
@@ -51,7 +51,7 @@ class DurableMiddleware(AgentMiddleware[Any, Any, Any]):
         """Has the model's requests recorded, also those of a model that middleware further in puts in its place."""
         durable_here("a durable agent")
         given: dict[str, Any] = {each.name: getattr(request, each.name) for each in fields(request)}
-        given["model"] = recorded_by(Recorder(self._options, request.model.rate_limiter), request.model)
+        given["model"] = recorded(request.model, self._options)
         try:
             return await handler(_DurableRequest(**given))
         except StructuredOutputError as error:
@@ -91,6 +91,6 @@ class _DurableRequest(ModelRequest[Any]):
 
     def override(self, **overrides: Any) -> "ModelRequest[Any]":
         if "model" in overrides:
-            recorder: Recorder = getattr(self.model, "recorder")  # noqa: B009  it is one of ours, and says so at run time
-            overrides["model"] = recorded_by(recorder, overrides["model"])
+            recorder: Recorder = cast(Any, self.model).recorder
+            overrides["model"] = recorded(overrides["model"], recorder.options)
         return super().override(**overrides)

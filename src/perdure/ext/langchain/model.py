@@ -5,8 +5,9 @@ chains are built upon it, and remain what they are. The durable model is of a su
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast, overload
 
 from perdure.errors import Cancelled, UsageError
 from perdure.ext.durable_here import durable_here
@@ -36,32 +37,36 @@ _NO_STREAMING: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
 class Recorder:
     """What a durable model adds to the model."""
 
-    def __init__(self, options: RunOptions[Any] | None, rate_limiter: BaseRateLimiter | None) -> None:
-        self.options = options
-        self.rate_limiter = rate_limiter
+    options: RunOptions[Any] | None
+    rate_limiter: BaseRateLimiter | None
+    """The model's own: it is waited for in the step, and not before each replay."""
 
 
-def durable_model(model: str | M, run_options: RunOptions[Any] | None = None) -> M:
+@overload
+def durable_model(model: str, run_options: RunOptions[Any] | None = None) -> BaseChatModel: ...
+@overload
+def durable_model(model: M, run_options: RunOptions[Any] | None = None) -> M: ...
+def durable_model(model: str | BaseChatModel, run_options: RunOptions[Any] | None = None) -> BaseChatModel:
     """The same chat model, with each of its requests recorded in the journal: for graphs that call models themselves.
 
     `run_options`: how often a request is tried, and how long; else the invocation's policy says it. A cache that is
     set for all models is not asked: what was recorded is not asked for again anyhow.
     """
-    chosen = cast("M", init_chat_model(model)) if isinstance(model, str) else model
+    chosen = init_chat_model(model) if isinstance(model, str) else model
     if not isinstance(chosen, BaseChatModel):  # pyright: ignore[reportUnnecessaryIsInstance]  code without types
         raise UsageError(f"durable_model takes a chat model or a model's name, not {chosen!r}")
-    return recorded_by(Recorder(run_options, chosen.rate_limiter), chosen)
+    return recorded(chosen, run_options)
 
 
-def recorded_by(recorder: Recorder, model: M) -> M:
+def recorded(model: M, options: RunOptions[Any] | None) -> M:
     """The model, recorded; one that is recorded already stays as it is."""
     if isinstance(model, _Recorded):
         return model
-    if recorder.rate_limiter is not model.rate_limiter:
-        recorder = Recorder(recorder.options, model.rate_limiter)
+    recorder = Recorder(options, model.rate_limiter)
     changes = {"cache": False, "rate_limiter": None, "disable_streaming": True, "recorder": recorder}
     durable_class = _durable_class(type(model))
     durable = durable_class.__new__(durable_class)
