@@ -8,7 +8,7 @@ import pytest
 from google.adk import Workflow
 from google.adk.agents.invocation_context import LlmCallsLimitExceededError
 from google.adk.agents.run_config import RunConfig
-from google.adk.tools import AgentTool
+from google.adk.tools import AgentTool, FunctionTool
 from google.genai.types import UserContent
 from pydantic import BaseModel
 
@@ -121,42 +121,55 @@ async def test_an_answer_that_is_not_of_the_schema_is_final(model: ScriptedModel
     assert len(model.log.calls) == 1
 
 
-async def test_an_error_that_passes_leaves_nothing_behind(model: ScriptedModel) -> None:
-    tried: list[int] = []
+class Stumbling:
+    """A tool with the context that fails when it is first there."""
+
+    def __init__(self) -> None:
+        self.tried = 0
+
+    async def __call__(self) -> str:
+        """Stumbles."""
+        await current_context().sleep(timedelta(hours=1))
+        self.tried += 1
+        if self.tried == 1:
+            raise ConnectionError("the first time")
+        return "stumbled"
+
+    @property
+    def tool(self) -> FunctionTool:
+        async def stumbles() -> str:
+            return await self()
+
+        return FunctionTool(stumbles)
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["a tool", "a tool of an agent that is a tool"])
+async def test_an_error_that_passes_leaves_nothing_behind(model: ScriptedModel, below: bool) -> None:
+    stumbling = Stumbling()
 
     def works() -> str:
         return "worked"
 
-    async def stumbles() -> str:
-        await current_context().sleep(timedelta(hours=1))
-        tried.append(1)
-        if len(tried) == 1:
-            raise ConnectionError("the first time")
-        return "stumbled"
-
     def script(request: ChatRequest) -> Reply:
         done = request.results.values()
-        return Reply(" and ".join(done)) if done else Reply.calling(("works", {}), ("stumbles", {}))
+        return Reply(" and ".join(done)) if done else Reply.calling(*((name, {}) for name in request.offered))
 
     model.script = script
-    asking = Asking(assistant(tools=[works, stumbles]))
+    tool = AgentTool(assistant("expert", tools=[stumbling.tool])) if below else stumbling.tool
+    asking = Asking(assistant(tools=[works, tool]))
     async with Harness([asking.object]) as h:
         assert await h.call(asking.ask, "Go", key="ada") == "worked and stumbled"
         state = h.state("Tested", "ada")
     events = [value["event"] for name, value in state.items() if "/0" in name]
     assert [each.get("errorCode") for each in events] == [None] * 4
-    assert len(tried) > 1
+    assert stumbling.tried > 1
 
 
 async def test_a_node_that_fails_in_passing_leaves_nothing_behind() -> None:
-    tried: list[int] = []
+    stumbling = Stumbling()
 
     async def stumbles(node_input: str) -> str:
-        await current_context().sleep(timedelta(hours=1))
-        tried.append(1)
-        if len(tried) == 1:
-            raise ConnectionError("the first time")
-        return "stumbled"
+        return await stumbling()
 
     asking = Asking(Workflow(name="flow", edges=[("START", stumbles)]))
     async with Harness([asking.object]) as h:

@@ -108,6 +108,13 @@ class DurablePlugin(BasePlugin):
         unheeded = durable_here(_RUNNER).attached(Unheeded)
         unheeded.handled(tool_context.invocation_id, tool_context.function_call_id)
 
+    async def on_tool_error_callback(
+        self, *, tool: BaseTool, tool_args: dict[str, Any], tool_context: ToolContext, error: Exception
+    ) -> dict[str, Any] | None:
+        """A tool fails, such as one that is an agent, which is not wrapped."""
+        unheeded = durable_here(_RUNNER).attached(Unheeded)
+        unheeded.note(tool_context.invocation_id, error, tool_context.function_call_id)
+
     async def on_agent_error_callback(
         self, *, agent: BaseAgent, callback_context: CallbackContext, error: Exception
     ) -> None:
