@@ -1,6 +1,9 @@
 """A chat that remembers, with LangChain: the thread is kept in the state of the object, one object a session."""
 
+from typing import Any
+
 from langchain.agents import create_agent
+from langchain_core.messages import convert_to_openai_messages
 
 import perdure
 from perdure.ext.langchain import DurableCheckpointer, DurableMiddleware
@@ -24,10 +27,10 @@ async def message(ctx: perdure.ObjectContext, text: str) -> str:
 
 
 @chat.handler(kind="shared")
-async def history(ctx: perdure.ObjectSharedContext) -> list[dict[str, str]]:
+async def history(ctx: perdure.ObjectSharedContext) -> list[dict[str, Any]]:
     """All that was said, oldest first. It is read at any time, also while a message is being answered."""
     state = await agent.aget_state({"configurable": {"thread_id": ctx.key()}})
-    return [{"role": said.type, "content": said.text} for said in state.values.get("messages", [])]
+    return convert_to_openai_messages(state.values.get("messages", []))
 
 
 app = perdure.app([chat])

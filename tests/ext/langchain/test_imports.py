@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 
 def error_of(code: str) -> str:
     """What a fresh Python says last."""
@@ -17,8 +19,16 @@ def test_without_langchain_it_says_what_to_install() -> None:
     assert "perdure[langchain]" in said
 
 
-def test_a_langgraph_with_other_names_is_refused_when_imported() -> None:
-    said = error_of("import langgraph.pregel._checkpoint as there; del there.uuid6; import perdure.ext.langchain")
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("langgraph.pregel._checkpoint", "uuid6"),
+        ("langgraph.graph.message", "uuid"),
+        ("langgraph._internal._future", "EAGER_NOT_SUPPORTED"),
+    ],
+)
+def test_a_langgraph_with_other_names_is_refused_when_imported(module: str, name: str) -> None:
+    said = error_of(f"import {module} as there; del there.{name}; import perdure.ext.langchain")
     assert "was written for another version of langgraph" in said
 
 

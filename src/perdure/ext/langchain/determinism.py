@@ -79,14 +79,26 @@ class Ids:
 
 def repeat_what_is_drawn() -> None:
     """Puts our functions in the place of those that draw. To be done once."""
-    langgraph.pregel._checkpoint.uuid6 = _checkpoint_id  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-    langgraph.pregel._messages.uuid4 = message_id  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-    langgraph.graph.message.uuid = _Uuids()  # pyright: ignore[reportPrivateImportUsage, reportAttributeAccessIssue]
-    langchain_core.runnables.base.run_in_executor = _call  # pyright: ignore[reportPrivateImportUsage]
-    langchain_core.output_parsers.base.run_in_executor = _call  # pyright: ignore[reportPrivateImportUsage]
-    langgraph._internal._future.EAGER_NOT_SUPPORTED = True  # pyright: ignore[reportPrivateUsage, reportConstantRedefinition]
-    langgraph._internal._queue.AsyncQueue.wait = _wait  # pyright: ignore[reportPrivateUsage]
+    replace(langgraph.pregel._checkpoint, "uuid6", _checkpoint_id)  # pyright: ignore[reportPrivateUsage]
+    replace(langgraph.pregel._messages, "uuid4", message_id)  # pyright: ignore[reportPrivateUsage]
+    replace(langgraph.graph.message, "uuid", _Uuids())
+    replace(langchain_core.runnables.base, "run_in_executor", _call)
+    replace(langchain_core.output_parsers.base, "run_in_executor", _call)
+    replace(langgraph._internal._future, "EAGER_NOT_SUPPORTED", True)  # pyright: ignore[reportPrivateUsage]
+    replace(langgraph._internal._queue.AsyncQueue, "wait", _wait)  # pyright: ignore[reportPrivateUsage]
     set_runtime_overrides(aio_to_thread=_trace)
+
+
+def replace(holder: Any, name: str, ours: Any) -> None:
+    """Puts something of ours under a name of a library's module or class.
+
+    Raises:
+        ImportError: the library is of a version that has no such name.
+    """
+    with needs("langgraph", extra="langchain"):
+        if not hasattr(holder, name):
+            raise ImportError(f"{holder.__name__} has no {name}")
+    setattr(holder, name, ours)
 
 
 def inline(handlers: Iterable[BaseCallbackHandler]) -> None:

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, Final
 
 from perdure.ext.durable_here import durable_here
-from perdure.ext.langchain.determinism import in_handler
+from perdure.ext.langchain.determinism import in_handler, replace
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
 from perdure.ext.langchain.tools import run_with_context
 from perdure.ext.missing import needs
@@ -61,7 +61,7 @@ def durable_node(
 
 def record_plain_functions() -> None:
     """Has nodes and edges that are plain functions recorded, of graphs that are built from now on. To be done once."""
-    langgraph._internal._runnable.run_in_executor = _as_step  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+    replace(langgraph._internal._runnable, "run_in_executor", _as_step)  # pyright: ignore[reportPrivateUsage]
 
 
 async def _as_step(executor: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
