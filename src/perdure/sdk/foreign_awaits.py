@@ -7,16 +7,19 @@ does next, beside others that run at the same time, would no longer follow from 
 import asyncio
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
+from types import FrameType
 from typing import Any, Final, TypeVar
 
 from perdure.errors import SdkInternalException
 
 T = TypeVar("T")
 
-_BETWEEN_TASKS: Final = (asyncio.locks.__file__, asyncio.queues.__file__)
-"""Locks, events and queues: what they wait for is done by other tasks, which are watched too."""
+_BETWEEN_TASKS: Final = (asyncio.locks.__file__, asyncio.queues.__file__, asyncio.taskgroups.__file__)
+"""Locks, events, queues, groups: what they wait for is done by other tasks, which are watched too. (That nobody else
+opens them, such as a timer of the loop, is not seen.)"""
 
 
 class DurableWait(asyncio.Future[None]):
@@ -26,18 +29,16 @@ class DurableWait(asyncio.Future[None]):
 class Watch:
     """One piece of code that is watched, with all tasks that it starts.
 
-    `waits_for_own`: whether what a task awaits is a task of the handler, or the end of those that it started itself.
+    `owns`: whether a task is one of the handler's.
     `report`: is given the coroutine, as it stands at the await that is foreign; it ends the attempt.
     """
 
-    __slots__ = ("_report", "_waits_for_own")
+    __slots__ = ("_owns", "_report")
 
     def __init__(
-        self,
-        waits_for_own: Callable[[asyncio.Future[Any]], bool],
-        report: Callable[[Coroutine[Any, Any, Any]], None],
+        self, owns: Callable[[asyncio.Task[Any]], bool], report: Callable[[Coroutine[Any, Any, Any]], None]
     ) -> None:
-        self._waits_for_own = waits_for_own
+        self._owns = owns
         self._report = report
 
     async def over(self, body: Callable[[], Awaitable[T]]) -> T:
@@ -58,9 +59,22 @@ class Watch:
 
     def is_foreign(self, awaited: Any, coroutine: Coroutine[Any, Any, Any]) -> bool:
         """Whether what the coroutine awaits is neither the context's nor that of tasks beside it."""
-        if not asyncio.isfuture(awaited) or isinstance(awaited, DurableWait) or self._waits_for_own(awaited):
+        if not asyncio.isfuture(awaited) or not self._comes_from_elsewhere(awaited):
             return False
-        return _innermost_file(coroutine) not in _BETWEEN_TASKS
+        frame = _innermost(coroutine)
+        if frame is None:
+            return True
+        code = frame.f_code
+        if code.co_filename in _BETWEEN_TASKS or code.co_qualname.endswith("TaskGroup.__aexit__"):  # anyio's, too
+            return False
+        waited_for = _waited_for(frame)  # `asyncio.wait` and `wait_for` await a future of their own
+        return not waited_for or any(map(self._comes_from_elsewhere, waited_for))
+
+    def _comes_from_elsewhere(self, future: asyncio.Future[Any]) -> bool:
+        if isinstance(future, asyncio.Task):
+            return not self._owns(future)
+        parts = _parts(future)
+        return any(map(self._comes_from_elsewhere, parts)) if parts else not isinstance(future, DurableWait)
 
     def report(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._report(coroutine)
@@ -75,7 +89,7 @@ def driven(coroutine: Coroutine[Any, Any, T], watch: Watch) -> Generator[Any, An
             awaited = step()
         except StopIteration as done:
             return done.value
-        if watch.is_foreign(awaited, coroutine):
+        if watch_var.get() is watch and watch.is_foreign(awaited, coroutine):
             watch.report(coroutine)
             step = partial(coroutine.throw, SdkInternalException("the attempt ends here; let this exception pass"))
             continue
@@ -90,6 +104,16 @@ def driven(coroutine: Coroutine[Any, Any, T], watch: Watch) -> Generator[Any, An
             step = partial(coroutine.send, value)
 
 
+@contextmanager
+def unwatched() -> Generator[None]:
+    """For what a framework awaits of its own accord, as where an agent runs in a tool; its tools are watched again."""
+    token = watch_var.set(None)
+    try:
+        yield
+    finally:
+        watch_var.reset(token)
+
+
 def awaited_by(coroutine: Any) -> Any:
     """What a coroutine, or the driver of one, is suspended in; None at the end of the chain."""
     frame = getattr(coroutine, "gi_frame", None)
@@ -98,12 +122,34 @@ def awaited_by(coroutine: Any) -> Any:
     return getattr(coroutine, "cr_await", None)
 
 
-def _innermost_file(coroutine: Any) -> str | None:
-    file: str | None = None
+def _innermost(coroutine: Any) -> FrameType | None:
+    innermost: FrameType | None = None
     while (frame := getattr(coroutine, "cr_frame", None)) is not None:
-        file = frame.f_code.co_filename
+        innermost = frame
         coroutine = coroutine.cr_await
-    return file
+    return innermost
+
+
+# Private, but the only way to know of which futures one of asyncio's own is made. What is not recognised is held to
+# come from elsewhere.
+
+
+def _parts(future: asyncio.Future[Any]) -> list[asyncio.Future[Any]]:
+    """What `asyncio.gather` and `asyncio.shield` have put into one future."""
+    children: list[asyncio.Future[Any]] | None = getattr(future, "_children", None)
+    if children is not None:
+        return children
+    callbacks: list[tuple[Any, Any]] = getattr(future, "_callbacks", None) or []
+    shields = [each for each, *_ in callbacks if getattr(each, "__qualname__", "").startswith("shield.")]
+    cells: list[Any] = [cell.cell_contents for each in shields for cell in each.__closure__ or ()]
+    return [each for each in cells if asyncio.isfuture(each) and each is not future]
+
+
+def _waited_for(frame: FrameType) -> list[asyncio.Future[Any]]:
+    if frame.f_code.co_filename != asyncio.tasks.__file__:
+        return []
+    held: list[Any] = [frame.f_locals.get("fut"), *(frame.f_locals.get("fs") or ())]
+    return [each for each in held if asyncio.isfuture(each)]
 
 
 watch_var: ContextVar[Watch | None] = ContextVar("perdure_watch", default=None)

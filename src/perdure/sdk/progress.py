@@ -147,7 +147,7 @@ class Progress:
             )
             self.fail(error_message(error))
 
-        return Watch(self.tasks.waits_for_own, report)
+        return Watch(self.tasks.owns, report)
 
     def due_ms(self, delta: timedelta) -> int:
         """When it is `delta` from now; a past time is now."""

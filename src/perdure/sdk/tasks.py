@@ -19,7 +19,7 @@ _OURS = "perdure_task_factory"
 class HandlerTasks:
     """A handler's own task, and all that it and they start. `on_change` is told when one is started or has ended."""
 
-    __slots__ = ("_going", "_on_change", "_starters", "main", "over", "several")
+    __slots__ = ("_going", "_on_change", "main", "over", "several")
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         self.main: asyncio.Task[Any] | None = None
@@ -30,7 +30,6 @@ class HandlerTasks:
         """Whether the attempt has ended, so that nobody need ask for what the tasks raise from now on."""
         self._on_change = on_change
         self._going: set[asyncio.Task[Any]] = set()  # those that do not wait for the journal
-        self._starters: dict[asyncio.Task[Any], asyncio.Task[Any] | None] = {}  # of each that is not done, who began it
 
     def start_main(self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Starts the handler."""
@@ -43,20 +42,17 @@ class HandlerTasks:
         self._going.add(task)
         return task
 
-    def add(self, task: "asyncio.Task[Any]", starter: "asyncio.Task[Any] | None" = None) -> None:
+    def add(self, task: "asyncio.Task[Any]") -> None:
         """Another task, which runs user code of this handler."""
         self.several = True
-        self._starters[task] = starter
         self._going.add(task)
         _owners[task] = self
         task.add_done_callback(self._finished)
         self._on_change()
 
-    def waits_for_own(self, awaited: "asyncio.Future[Any]") -> bool:
-        """Whether what the current task awaits is a task of the handler, or what tasks that it started will end."""
-        if isinstance(awaited, asyncio.Task):
-            return awaited in self._starters
-        return asyncio.current_task() in self._starters.values()
+    def owns(self, task: "asyncio.Task[Any]") -> bool:
+        """Whether it is one of them."""
+        return _owners.get(task) is self
 
     def waits(self, task: "asyncio.Task[Any]") -> None:
         """A task waits for the journal from now on."""
@@ -75,7 +71,6 @@ class HandlerTasks:
     def _finished(self, task: "asyncio.Task[Any]") -> None:
         _owners.pop(task, None)
         self._going.discard(task)
-        self._starters.pop(task, None)
         if not self.over:
             self._on_change()
         elif not task.cancelled():
@@ -113,7 +108,7 @@ def _factory(previous: Any) -> Any:  # Any: what a factory takes has grown with 
             return make(loop, coroutine, **settings)
         watch = watch_var.get()
         task = make(loop, coroutine if watch is None else watch.over_task(coroutine), **settings)
-        _owners[starter].add(task, starter)
+        _owners[starter].add(task)
         return task
 
     setattr(factory, _OURS, True)

@@ -53,6 +53,40 @@ async def io_inside_a_step(ctx: perdure.Context) -> str:
     return await ctx.run_typed("slow", slow)
 
 
+async def a_shielded_step(ctx: perdure.Context) -> str:
+    return await asyncio.shield(its_steps(ctx))
+
+
+async def whichever_is_first(ctx: perdure.Context) -> str:
+    tasks = [asyncio.create_task(step(ctx, value)) for value in "ab"]
+    await asyncio.wait(tasks, return_when=asyncio.ALL_COMPLETED)
+    return "".join(task.result() for task in tasks)
+
+
+async def each_as_it_comes(ctx: perdure.Context) -> str:
+    tasks = [asyncio.create_task(step(ctx, value)) for value in "ab"]
+    return "".join(sorted([await each for each in asyncio.as_completed(tasks)]))
+
+
+async def within_a_limit(ctx: perdure.Context) -> str:
+    return await asyncio.wait_for(its_steps(ctx), 3600)
+
+
+async def a_task_beside_which_it_sleeps(ctx: perdure.Context) -> str:
+    beside = asyncio.create_task(step(ctx, "a"))
+    await asyncio.sleep(0.01)  # reported here
+    return await beside
+
+
+async def a_future_beside_a_task(ctx: perdure.Context) -> str:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[str] = loop.create_future()
+    beside = asyncio.create_task(step(ctx, "a"))
+    loop.call_later(0.01, future.set_result, "ab")
+    await asyncio.wait_for(future, 10)  # reported here
+    return await beside
+
+
 async def a_sleep(ctx: perdure.Context) -> str:
     await asyncio.sleep(0.01)  # reported here
     return await its_steps(ctx)
@@ -93,8 +127,27 @@ def service(body: Body) -> tuple[perdure.Service, Any]:
     return tools, call
 
 
-FINE = [its_steps, steps_at_once, a_task_group, a_lock_between_its_tasks, a_turn_of_the_loop, io_inside_a_step]
-FOREIGN = [a_sleep, a_thread, a_sleep_in_a_task, a_sleep_in_a_task_of_its_own, a_sleep_that_is_swallowed]
+FINE = [
+    its_steps,
+    steps_at_once,
+    a_task_group,
+    a_lock_between_its_tasks,
+    a_turn_of_the_loop,
+    io_inside_a_step,
+    a_shielded_step,
+    whichever_is_first,
+    each_as_it_comes,
+    within_a_limit,
+]
+FOREIGN = [
+    a_sleep,
+    a_thread,
+    a_sleep_in_a_task,
+    a_sleep_in_a_task_of_its_own,
+    a_sleep_that_is_swallowed,
+    a_task_beside_which_it_sleeps,
+    a_future_beside_a_task,
+]
 
 
 @pytest.mark.parametrize("body", FINE)

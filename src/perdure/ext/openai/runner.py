@@ -4,8 +4,7 @@ The SDK starts runs of its own within a run: of an agent that is a tool, by a gu
 come by its default runner, so that is where each run is made durable.
 """
 
-import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
@@ -32,7 +31,7 @@ from perdure.ext.openai.run import Run, current_run, run_var
 from perdure.ext.openai.session import DurableSession, durable_session
 from perdure.ext.openai.twins import Twins, check_resumed
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.foreign_awaits import watch_var
+from perdure.sdk.foreign_awaits import unwatched
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -107,8 +106,8 @@ class _Durable(AgentRunner):
         kwargs |= {"run_config": config, "session": durable_session(kwargs.get("session"))}
         running = self._before.run(Twins().of(starting_agent), input, **kwargs)
         try:
-            with escaping(), _within(Run(around.own_options)):
-                return await _unwatched(running)
+            with escaping(), unwatched(), _within(Run(around.own_options)):
+                return await running
         finally:
             if not (isinstance(given, RunConfig) or (given and "model_provider" in given)):
                 await config.model_provider.aclose()  # it is of this run alone
@@ -127,21 +126,6 @@ def _install() -> None:
     runner = get_default_agent_runner()
     if not isinstance(runner, _Durable):
         set_default_agent_runner(_Durable(runner))
-
-
-async def _unwatched(running: Coroutine[Any, Any, T]) -> T:
-    """A run in a tool or guardrail that may await nothing but its context: what the SDK awaits is the SDK's business.
-
-    What the run's own tools and guardrails await is watched again.
-    """
-    if watch_var.get() is None:
-        return await running
-    token = watch_var.set(None)
-    try:
-        task = asyncio.ensure_future(running)
-    finally:
-        watch_var.reset(token)
-    return await task
 
 
 @contextmanager

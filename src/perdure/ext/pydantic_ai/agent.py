@@ -11,6 +11,7 @@ from perdure.ext.missing import needs
 from perdure.ext.pydantic_ai.durability import PerdureDurability
 from perdure.ext.tool_calls import Recording
 from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.foreign_awaits import unwatched
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai.agent import AbstractAgent, EventStreamHandler, WrapperAgent
@@ -53,8 +54,9 @@ class DurableAgent(WrapperAgent[AgentDepsT, OutputDataT]):
         durable_here(f"agent {self._durability.name!r}")
         kwargs["capabilities"] = [*(kwargs.get("capabilities") or ()), self._durability]
         try:
-            async with self.wrapped.iter(*args, **kwargs) as run:
-                yield run
+            with unwatched():
+                async with self.wrapped.iter(*args, **kwargs) as run:
+                    yield run
         except RunCancelled as error:  # it cancelled itself, and would again
             raise final(error) from error.__cause__
 

@@ -24,6 +24,7 @@ from perdure.ext.pydantic_ai.tools import METADATA_KEY
 from perdure.ext.tool_calls import Recording
 from perdure.sdk.capabilities.runs import RunOptions
 from perdure.sdk.context import context_var, current_context
+from perdure.sdk.foreign_awaits import unwatched
 from perdure.sdk.progress import run_key_var
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
@@ -111,6 +112,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
                 "without durability"
             )
         with (
+            unwatched(),
             replay_scope(),
             external_event_scope(Awakeables()),
             Agent.using_sleep(_sleep),
