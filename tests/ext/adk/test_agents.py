@@ -117,6 +117,21 @@ async def test_an_agent_of_a_single_turn_is_a_tool(model: ScriptedModel) -> None
     await survives(asking, "so: the expert says yes", model)
 
 
+async def test_a_task_is_delegated_until_it_is_finished(model: ScriptedModel) -> None:
+    def script(request: ChatRequest) -> Reply:
+        if "finish_task" in request.offered:
+            return Reply.calling(("finish_task", {"result": "done well"}))
+        return (
+            Reply(f"so: {request.results['expert']}")
+            if request.results
+            else Reply.calling(("expert", {"request": "?"}))
+        )
+
+    model.script = script
+    asking = Asking(assistant("asker", sub_agents=[speaker("expert", mode="task")]))
+    await survives(asking, "so: done well", model)
+
+
 async def test_agents_as_tools_of_one_answer_run_at_the_same_time(model: ScriptedModel) -> None:
     def script(request: ChatRequest) -> Reply:
         if not request.tools:

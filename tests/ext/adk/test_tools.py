@@ -6,7 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.adk import Runner
 from google.adk.agents.callback_context import CallbackContext
+from google.adk.apps import App
+from google.adk.apps.app import ResumabilityConfig
 from google.adk.tools import BaseTool, FunctionTool, LongRunningFunctionTool, ToolContext
 from google.adk.tools.google_search_tool import GoogleSearchTool
 from google.genai import types
@@ -14,7 +17,7 @@ from pydantic import BaseModel
 
 import perdure
 from perdure import RunOptions, TerminalError
-from perdure.ext.adk import as_step, current_context, remote_tool
+from perdure.ext.adk import DurablePlugin, DurableSessionService, as_step, current_context, remote_tool
 from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply, Script, ScriptedModel
 from tests.ext.adk.asking import SESSION, USER, Asking, assistant, journal_of
@@ -295,12 +298,19 @@ async def test_a_tool_may_give_media(model: ScriptedModel) -> None:
         assert part.inline_data.data == b"\x89PNG\xff"
 
 
-async def test_a_long_running_tool_is_answered_in_a_later_turn(model: ScriptedModel) -> None:
-    def ask_the_boss(amount: int) -> dict[str, str]:
-        return {"status": "pending"}
+@pytest.mark.parametrize("resumable", [False, True])
+async def test_a_long_running_tool_is_answered_in_a_later_turn(model: ScriptedModel, resumable: bool) -> None:
+    def ask_the_boss(amount: int) -> None:
+        """Ask, and do not wait."""
 
     model.script = calls(("ask_the_boss", {"amount": 3}))
-    asking = Asking(assistant(tools=[LongRunningFunctionTool(ask_the_boss)]))
+    app = App(
+        name="tested",
+        root_agent=assistant(tools=[LongRunningFunctionTool(ask_the_boss)]),
+        plugins=[DurablePlugin()],
+        resumability_config=ResumabilityConfig(is_resumable=resumable),
+    )
+    asking = Asking(Runner(app=app, session_service=DurableSessionService()))
     boss = asking.object
     run = asking.runner.run_async
 
@@ -314,7 +324,7 @@ async def test_a_long_running_tool_is_answered_in_a_later_turn(model: ScriptedMo
         said = types.FunctionResponse(id=call_id, name="ask_the_boss", response={"result": "approved"})
         message = types.Content(role="user", parts=[types.Part(function_response=said)])
         events = [event async for event in run(user_id=USER, session_id=SESSION, new_message=message)]
-        return str(events[-1].content.parts[0].text)
+        return " ".join(event.content.parts[0].text for event in events if event.content)
 
     async with Harness([boss], always_replay=True) as h:
         call_id = await h.call(begin, key="ada")

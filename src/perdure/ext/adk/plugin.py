@@ -96,7 +96,7 @@ class DurablePlugin(BasePlugin):
         self, *, tool: BaseTool, tool_args: dict[str, Any], tool_context: ToolContext
     ) -> dict[str, Any] | None:
         """A tool is called: one that is no agent's, but a node of a workflow, was not seen before."""
-        if is_durable(tool) or type(tool) is BaseTool:  # a bare BaseTool stands for one that the model made up
+        if is_durable(tool) or _is_made_up(tool):
             return None
         result = await durable_tool(tool, self._tool_options).run_async(args=tool_args, tool_context=tool_context)
         return {"result": None} if result is None else result
@@ -112,8 +112,9 @@ class DurablePlugin(BasePlugin):
         self, *, tool: BaseTool, tool_args: dict[str, Any], tool_context: ToolContext, error: Exception
     ) -> dict[str, Any] | None:
         """A tool fails, such as one that is an agent, which is not wrapped."""
-        unheeded = durable_here(_RUNNER).attached(Unheeded)
-        unheeded.note(tool_context.invocation_id, error, tool_context.function_call_id)
+        if not _is_made_up(tool):
+            unheeded = durable_here(_RUNNER).attached(Unheeded)
+            unheeded.note(tool_context.invocation_id, error, tool_context.function_call_id)
 
     async def on_agent_error_callback(
         self, *, agent: BaseAgent, callback_context: CallbackContext, error: Exception
@@ -148,3 +149,8 @@ class _Begun:
 
     def __init__(self) -> None:
         self.runs: set[str] = set()
+
+
+def _is_made_up(tool: BaseTool) -> bool:
+    """Whether it stands for a tool that the model has asked for and that is not there. ADK tells the model so."""
+    return type(tool) is BaseTool
