@@ -45,7 +45,7 @@ def names(h: Harness, handler: Any) -> list[str]:
     return [each.message.name for each in h.envelopes(seen.id) if type(each.message).__name__ == "RunCommandMessage"]
 
 
-async def test_nodes_and_edges_that_are_plain_functions_are_steps(wait_until: Any) -> None:
+async def test_nodes_and_edges_that_are_plain_functions_are_steps() -> None:
     """Each runs once, and threads change nothing of the order."""
 
     def first(state: State) -> State:

@@ -184,7 +184,8 @@ class DurableCheckpointer(BaseCheckpointSaver[int]):
         async with loaded.lock:
             if thread_id not in loaded.threads:
                 thread = Thread(await _log(ctx, thread_id).items())
-                ctx.attached(Ids).begin(f"{ctx.target}/{ctx.key()}/{thread_id}", (each.id for each in thread.heads))
+                service = ctx.target.partition("/")[0]
+                ctx.attached(Ids).begin(f"{service}/{ctx.key()}/{thread_id}", (each.id for each in thread.heads))
                 for head in thread.heads:
                     self._tell_conversation(ctx, thread_id, head)
                 loaded.threads[thread_id] = thread

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
+from msgspec.json import encode
+
 from perdure.ext.missing import needs
 
 with needs("langgraph", extra="langchain"):
@@ -200,8 +202,13 @@ def _difference(value: Any, before: Stored | None) -> Record:
         return {"whole": value}
     items = cast("list[Any]", value)
     old = before.all() if isinstance(before, Items) else []
-    kept = next((at for at, (a, b) in enumerate(zip(items, old, strict=False)) if a != b), min(len(items), len(old)))
+    pairs = zip(items, old, strict=False)
+    kept = next((at for at, (new, known) in enumerate(pairs) if not _same(new, known)), min(len(items), len(old)))
     return {"keep": kept, "add": items[kept:]} if kept else {"add": items}
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one == other and encode(one) == encode(other)  # 1 equals True, and 1.0, and is another value
 
 
 def _applied(difference: Record, before: Stored | None) -> Stored:
