@@ -4,6 +4,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
 from perdure.errors import UsageError
@@ -59,7 +60,7 @@ def with_context(fn: F) -> F:
 
 
 def how_recorded(fn: Callable[..., Any], otherwise: Recording | None = None) -> Recording:
-    """What a function is marked with; unmarked, `otherwise`, or else an `async def` with the context, a `def` as a step."""
+    """What a function is marked with; else `otherwise`, or else an `async def` with the context, a `def` as a step."""
     layer: Any = fn
     while layer is not None:
         mark = getattr(layer, _MARK, None)
@@ -84,14 +85,41 @@ async def tool_step(
     Raises:
         TerminalError: the tool raised it, or failed as often as the options allow.
     """
+    ctx = durable_here(f"tool {name!r}")
+    return await step(ctx, f"tool {name}", body, _entry(name, arguments, call_id, codec), options or TOOL_OPTIONS)
+
+
+async def with_context_only(
+    name: str,
+    body: Callable[[], Awaitable[T]],
+    arguments: Any = None,
+    codec: Codec[T] | None = None,
+    call_id: str | None = None,
+) -> T:
+    """Runs a tool with the context. Where it awaits anything else the attempt fails, and says in which line.
+
+    With a codec, what a tool gives that neither used the context nor awaited anything is recorded like a step's result:
+    replay does not do it again.
+    """
+    ctx = durable_here(f"tool {name!r}")
+    if codec is None:
+        return await ctx.alone(f"tool {name!r}", body)
+    entry_name = f"tool {name} returned"
+    if not ctx.runs_next(entry_name):
+        result, used = await ctx.watched(f"tool {name!r}", body)
+        if used:
+            return result
+        body = partial(_given, result)
+    return await step(ctx, entry_name, body, _entry(name, arguments, call_id, codec), TOOL_OPTIONS)
+
+
+def _entry(name: str, arguments: Any, call_id: str | None, codec: Codec[T]) -> Entry[T]:
     record = {"name": name, "arguments": arguments, "call_id": call_id}
-    entry = Entry("tool_call", lambda _: record, "result", codec)
-    return await step(durable_here(f"tool {name!r}"), f"tool {name}", body, entry, options or TOOL_OPTIONS)
+    return Entry("tool_call", lambda _: record, "result", codec)
 
 
-async def with_context_only(name: str, body: Callable[[], Awaitable[T]]) -> T:
-    """Runs a tool with the context. Where it awaits anything else the attempt fails, and says in which line."""
-    return await durable_here(f"tool {name!r}").alone(f"tool {name!r}", body)
+async def _given(result: T) -> T:
+    return result
 
 
 def _marked(fn: F, recording: Recording) -> F:

@@ -102,7 +102,22 @@ class Context(Runs, Calls, Sleeps, Awakeables, Signals):
         Raises:
             SdkInternalException: it did.
         """
-        return await self._progress.watch(what).over(body)
+        return (await self.watched(what, body))[0]
+
+    async def watched(self, what: str, body: Callable[[], Awaitable[A]]) -> tuple[A, bool]:
+        """`alone`, which also says whether the body used this context, or gave other tasks a turn by awaiting them."""
+        before = self._use()
+        watch = self._progress.watch(what)
+        result = await watch.over(body)
+        return result, watch.awaited or self._use() != before
+
+    def _use(self) -> Any:
+        chance = None if self._random is None else self._random.getstate()
+        return self._progress.machine.used, chance
+
+    def runs_next(self, name: str) -> bool:
+        """Whether the journal goes on with the run of this name, which an earlier attempt began."""
+        return self._progress.machine.journal.runs_next(name)
 
     @property
     def invocation_id(self) -> str:

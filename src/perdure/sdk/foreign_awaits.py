@@ -6,14 +6,12 @@ does next, beside others that run at the same time, would no longer follow from 
 
 import asyncio
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from types import FrameType
 from typing import Any, Final, TypeVar
-
-from perdure.errors import SdkInternalException
 
 T = TypeVar("T")
 
@@ -30,26 +28,33 @@ class Watch:
     """One piece of code that is watched, with all tasks that it starts.
 
     `owns`: whether a task is one of the handler's.
-    `report`: is given the coroutine, as it stands at the await that is foreign; it ends the attempt.
+    `report`: is given coroutines as they stand at the await that is foreign, the one that awaits it first, and gives
+    what is raised there.
     """
 
-    __slots__ = ("_owns", "_report")
+    __slots__ = ("_body", "_owns", "_report", "awaited")
 
     def __init__(
-        self, owns: Callable[[asyncio.Task[Any]], bool], report: Callable[[Coroutine[Any, Any, Any]], None]
+        self,
+        owns: Callable[[asyncio.Task[Any]], bool],
+        report: Callable[[Sequence[Coroutine[Any, Any, Any]]], BaseException],
     ) -> None:
         self._owns = owns
         self._report = report
+        self._body: Coroutine[Any, Any, Any] | None = None
+        self.awaited = False
+        """Whether the body has awaited anything so far, so that others may have run meanwhile."""
 
     async def over(self, body: Callable[[], Awaitable[T]]) -> T:
-        """Awaits the body under watch. Raises what it raises, or `SdkInternalException` where it was reported."""
+        """Awaits the body under watch. Raises what it raises, or what `report` gave."""
 
         async def awaited() -> T:
             return await body()
 
+        self._body = awaited()
         token = watch_var.set(self)
         try:
-            return await driven(awaited(), self)
+            return await driven(self._body, self)
         finally:
             watch_var.reset(token)
 
@@ -71,13 +76,17 @@ class Watch:
         return not waited_for or any(map(self._comes_from_elsewhere, waited_for))
 
     def _comes_from_elsewhere(self, future: asyncio.Future[Any]) -> bool:
+        if future.done():
+            return False
         if isinstance(future, asyncio.Task):
             return not self._owns(future)
         parts = _parts(future)
         return any(map(self._comes_from_elsewhere, parts)) if parts else not isinstance(future, DurableWait)
 
-    def report(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        self._report(coroutine)
+    def report(self, coroutine: Coroutine[Any, Any, Any]) -> BaseException:
+        """Tells of a foreign await: of where it is in a task's own code, else of where the body waits for that task."""
+        body = self._body
+        return self._report([coroutine] if body is None or body is coroutine else [coroutine, body])
 
 
 @types.coroutine
@@ -90,9 +99,9 @@ def driven(coroutine: Coroutine[Any, Any, T], watch: Watch) -> Generator[Any, An
         except StopIteration as done:
             return done.value
         if watch_var.get() is watch and watch.is_foreign(awaited, coroutine):
-            watch.report(coroutine)
-            step = partial(coroutine.throw, SdkInternalException("the attempt ends here; let this exception pass"))
+            step = partial(coroutine.throw, watch.report(coroutine))
             continue
+        watch.awaited = True
         try:
             value = yield awaited
         except GeneratorExit:

@@ -59,6 +59,11 @@ class Journal:
         reads = type in (MessageType.GET_EAGER_STATE, MessageType.GET_LAZY_STATE)
         return reads and getattr(command, "key", None) == key
 
+    def runs_next(self, name: str) -> bool:
+        """Whether the recorded command that comes next is the run of this name."""
+        type, command = self._recorded[0] if self._recorded else (None, None)
+        return type == MessageType.RUN and getattr(command, "name", None) == name
+
     def follow(self, type: int, command: Message) -> Message | None:
         """The recorded command that `command` repeats; None where it is new.
 

@@ -196,6 +196,11 @@ class Machine:
     # What user code asks
 
     @property
+    def used(self) -> tuple[int, int, int]:
+        """How far it has been used: commands, completions, signals."""
+        return self.journal.index, self._next_completion_id, self._next_signal
+
+    @property
     def has_added(self) -> bool:
         """Whether this attempt has brought the journal anything new: entries, or results of runs."""
         return self.journal.written > 0 or self._has_proposed
@@ -405,6 +410,22 @@ class Machine:
                 self._cancel(notification.invocation_id)
             if not self._cancels:  # a cancel that waits for a callee's id comes before all that follows it
                 return handle
+
+    def take_cancel(self) -> bool:
+        """Whether a cancel came that was not visible yet; by this it is, out of its turn, and all callees are told.
+
+        Raises:
+            JournalMismatch: telling the callees is not what the journal holds here.
+        """
+        came = self._cancels > 0 or any(handle == CANCEL for handle, _ in self._pending)
+        if not came or self._unknown_callee() is not None:
+            return False
+        if self._cancels:
+            self._cancels -= 1
+        else:
+            del self._pending[next(at for at, (handle, _) in enumerate(self._pending) if handle == CANCEL)]
+        self._cancel_callees()
+        return True
 
     def _expired(self, expiry: Expiry) -> pb.NotificationMessage:
         """What is shown of something whose time is over. Its callee is told, at once or when its id is known."""

@@ -16,10 +16,11 @@ import sys
 import threading
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import Future as ThreadFuture
 from contextvars import ContextVar
 from datetime import timedelta
+from itertools import chain
 from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from perdure.errors import (
@@ -136,16 +137,20 @@ class Progress:
             )
 
     def watch(self, what: str) -> Watch:
-        """Watches code that may await nothing but the context; the attempt fails where it does."""
+        """Watches code that may await nothing but the context; the attempt fails where it does, unless it is over."""
 
-        def report(coroutine: Coroutine[Any, Any, Any]) -> None:
-            location = location_of(frames_within(coroutine))
+        def report(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> BaseException:
+            if self._do(self.machine.take_cancel):
+                self._wake_all(Cancelled)
+                return Cancelled()
+            location = location_of(chain.from_iterable(map(frames_within, coroutines)))
             where = f" ({location})" if location else ""
             error = UsageError(
                 f"{what} awaits something other than its context{where}. On replay that would come at another time. "
                 "Put it into a step: await ctx.run_typed(...) there, or have the whole tool recorded as one step"
             )
             self.fail(error_message(error))
+            return SdkInternalException("the attempt ends here; let this exception pass")
 
         return Watch(self.tasks.owns, report)
 
@@ -282,9 +287,7 @@ class Progress:
             if handle is None:
                 return
             if handle == CANCEL:
-                woken, self._waiters = self._waiters, []
-                for waiter in woken:
-                    waiter.wake(Cancelled())
+                woken = self._wake_all(Cancelled)
             else:
                 shown = (handle, *machine.limits.waiting_for(handle)) if isinstance(handle, str) else (handle,)
                 woken = [waiter for waiter in self._waiters if waiter.notice_any(shown, machine)]
@@ -294,6 +297,12 @@ class Progress:
             if woken and self.tasks.several:
                 self._settle(SETTLE_TURNS)
                 return
+
+    def _wake_all(self, error: Callable[[], BaseException]) -> list[Waiter]:
+        woken, self._waiters = self._waiters, []
+        for waiter in woken:
+            waiter.wake(error())
+        return woken
 
     def _blocked(self) -> None:
         """All user code waits, and nothing is there for it to see."""
@@ -372,9 +381,7 @@ class Progress:
         self.tasks.over = True
         self._idle_turns = 0
         self._drop_hint()
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            waiter.wake(reason("the attempt ends here; let this exception pass"))
+        waiters = self._wake_all(lambda: reason("the attempt ends here; let this exception pass"))
         self.executions.drop()
         main = self.tasks.main
         hears = self.thread is not None or any(waiter.task is main for waiter in waiters)

@@ -9,7 +9,7 @@ import pytest
 
 import perdure
 from perdure.errors import UsageError
-from perdure.ext.codecs import codec_of
+from perdure.ext.codecs import PLAIN, codec_of
 from perdure.ext.remote_tools import remote_tool
 from perdure.ext.tool_calls import Step, WithContext, as_step, how_recorded, tool_step, with_context, with_context_only
 from perdure.testing import Harness
@@ -165,6 +165,58 @@ async def test_a_tool_with_the_context_may_await_nothing_else() -> None:
     async with Harness(tools, disable_retries=True) as h:
         with pytest.raises(AssertionError, match="tool 'weather' awaits something other than its context"):
             await h.call(call)
+
+
+async def test_what_a_tool_gives_that_only_computes_is_recorded() -> None:
+    charged: list[int] = []
+
+    async def charge() -> int:
+        charged.append(1)
+        return len(charged)
+
+    async def body(ctx: perdure.Context) -> list[int]:
+        def tool() -> Any:
+            return with_context_only("charge", charge, {"cents": 5}, PLAIN, "call_1")
+
+        results = await asyncio.gather(tool(), tool())
+        await ctx.run_typed("later", lambda: None)
+        return results
+
+    tools, call = calling(body)
+    async with Harness(tools, always_replay=True) as h:
+        sent = await h.send(call)
+        assert await h.attach(call, sent) == [1, 2]
+        entries = h.journal(sent).runs("tool charge returned")
+    assert len(charged) == 2
+    assert [entry.value["result"] for entry in entries] == [1, 2]
+    assert entries[0].value["tool_call"]["arguments"] == {"cents": 5}
+
+
+@pytest.mark.parametrize("use", ["step", "random", "awakeable", "turn"])
+async def test_a_tool_that_uses_its_context_is_no_step(use: str) -> None:
+    async def tool(ctx: perdure.Context) -> str:
+        match use:
+            case "step":
+                return await ctx.run_typed("own", lambda: "done")
+            case "random":
+                return "done" if ctx.random().random() < 2 else ""
+            case "awakeable":
+                return ctx.awakeable()[0][:0] + "done"
+            case _:
+                await asyncio.sleep(0)
+                return "done"
+
+    async def body(ctx: perdure.Context) -> str:
+        said = await with_context_only("look_up", lambda: tool(ctx), {}, PLAIN)
+        await ctx.run_typed("later", lambda: None)
+        return said
+
+    tools, call = calling(body)
+    async with Harness(tools, always_replay=True) as h:
+        sent = await h.send(call)
+        assert await h.attach(call, sent) == "done"
+        assert h.journal(sent).names("run")[-1:] == ["later"]
+        assert "tool look_up returned" not in h.journal(sent).names()
 
 
 async def test_a_handler_as_a_tool_has_its_shape_and_calls_it() -> None:

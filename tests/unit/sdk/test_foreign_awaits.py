@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -66,6 +67,14 @@ async def whichever_is_first(ctx: perdure.Context) -> str:
 async def each_as_it_comes(ctx: perdure.Context) -> str:
     tasks = [asyncio.create_task(step(ctx, value)) for value in "ab"]
     return "".join(sorted([await each for each in asyncio.as_completed(tasks)]))
+
+
+async def tasks_that_have_ended(ctx: perdure.Context) -> str:
+    tasks = [asyncio.create_task(step(ctx, value)) for value in "ab"]
+    together = asyncio.gather(*tasks)
+    await ctx.sleep(timedelta(seconds=1))
+    await asyncio.wait([together])
+    return "".join(await asyncio.gather(*tasks))
 
 
 async def within_a_limit(ctx: perdure.Context) -> str:
@@ -138,6 +147,7 @@ FINE = [
     whichever_is_first,
     each_as_it_comes,
     within_a_limit,
+    tasks_that_have_ended,
 ]
 FOREIGN = [
     a_sleep,
@@ -189,3 +199,47 @@ async def test_a_mismatch_inside_watched_code_names_its_line() -> None:
         with pytest.raises(StandsStill, match=r"no longer follows its journal") as caught:
             await h.call(call)
     assert f"test_foreign_awaits.py:{differs.__code__.co_firstlineno + 1}" in str(caught.value)
+
+
+async def test_where_a_library_starts_tasks_the_line_is_still_ones_own() -> None:
+    async def as_a_library_does(ctx: perdure.Context) -> str:
+        exec(compile(LIBRARY, "<library>", "exec"), namespace := {"asyncio": asyncio})
+        return await namespace["fetch"]()
+
+    tools, call = service(as_a_library_does)
+    line = as_a_library_does.__code__.co_firstlineno + 2
+    async with Harness(tools, disable_retries=True) as h:
+        with pytest.raises(AssertionError, match=rf"test_foreign_awaits\.py:{line}\)"):
+            await h.call(call)
+
+
+LIBRARY = """
+async def connect():
+    await asyncio.sleep(1)
+
+async def fetch():
+    await asyncio.create_task(connect())
+"""
+
+
+async def test_a_cancel_ends_code_that_awaits_something_else() -> None:
+    cleaned: list[str] = []
+
+    async def body(ctx: perdure.Context) -> str:
+        await ctx.run_typed("first", lambda: None)
+        try:
+            await asyncio.sleep(1)
+        except perdure.Cancelled:
+            cleaned.append(await ctx.run_typed("clean up", lambda: "cleaned"))
+            raise
+        return "ab"
+
+    tools, call = service(body)
+    async with Harness(tools) as h:
+        sent = await h.send(call)
+        await h.settle()  # it backs off
+        await h.cancel(sent.invocation_id)
+        outcome = await h.outcome(sent)
+    assert outcome.failure is not None
+    assert outcome.failure.code == 409
+    assert cleaned == ["cleaned"]
