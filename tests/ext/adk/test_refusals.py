@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
-from google.adk import Runner
+from google.adk import Runner, Workflow
 from google.adk.agents import ManagedAgent
 from google.adk.agents.run_config import RunConfig, StreamingMode
 from google.adk.apps import App
@@ -57,6 +57,19 @@ async def test_an_agent_that_asks_another_system() -> None:
 async def test_an_agent_as_a_tool_without_the_plugin(model: ScriptedModel) -> None:
     tool = AgentTool(assistant("expert"), include_plugins=False)
     await refused(Asking(assistant(tools=[tool])), "include_plugins=False")
+
+
+async def test_an_agent_as_a_node_without_the_plugin(model: ScriptedModel) -> None:
+    tool = AgentTool(assistant("expert"), include_plugins=False)
+    asking = Asking(Workflow(name="flow", edges=[("START", tool)]))
+
+    async def with_request(question: str) -> str:
+        run = asking.runner.run_async(user_id=USER, session_id=SESSION, new_message=UserContent('{"request": "?"}'))
+        return str([event async for event in run])
+
+    asking.answer = with_request
+    await refused(asking, "include_plugins=False")
+    assert not model.log.calls
 
 
 async def first_of(run: AsyncGenerator[Any, None]) -> Any:

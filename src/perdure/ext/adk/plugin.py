@@ -9,7 +9,7 @@ from typing import Any
 from perdure.ext.adk.clock import Clock, provide, set_clock
 from perdure.ext.adk.failures import Unheeded, settle
 from perdure.ext.adk.model import durable_model
-from perdure.ext.adk.refusals import check_agent, check_run
+from perdure.ext.adk.refusals import check_agent, check_run, check_tool
 from perdure.ext.adk.sessions import DurableSessionService
 from perdure.ext.adk.summaries import make_summaries_durable
 from perdure.ext.adk.tools import durable_tool, is_durable
@@ -96,6 +96,7 @@ class DurablePlugin(BasePlugin):
         self, *, tool: BaseTool, tool_args: dict[str, Any], tool_context: ToolContext
     ) -> dict[str, Any] | None:
         """A tool is called: one that is no agent's, but a node of a workflow, was not seen before."""
+        check_tool(tool)
         if is_durable(tool) or _is_made_up(tool):
             return None
         result = await durable_tool(tool, self._tool_options).run_async(args=tool_args, tool_context=tool_context)
