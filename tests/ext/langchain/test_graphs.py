@@ -17,7 +17,7 @@ import perdure
 from perdure.errors import TerminalError
 from perdure.ext.langchain import DurableMiddleware, as_step, current_context, durable_model, durable_node
 from perdure.testing import Harness
-from perdure.testing.model import Reply, ScriptedModel
+from perdure.testing.model import Fate, Reply, ScriptedModel
 from perdure.testing.virtual_time import StandsStill
 
 
@@ -230,3 +230,61 @@ async def test_a_nodes_retries_do_not_try_again_what_was_cancelled(chat: ChatOpe
         with pytest.raises(TerminalError, match="cancelled"):
             await h.attach(run, sent)
     assert len(tries) == 1
+
+
+async def fails(state: State) -> State:
+    await current_context().sleep(timedelta(seconds=1))
+    raise TerminalError("no way", 422)
+
+
+def undoing(*nodes: Any) -> tuple[perdure.Service, Any]:
+    """A service that runs these nodes at the same time, and tidies up when one fails for good."""
+    builder = StateGraph(State)
+    for node in nodes:
+        builder.add_node(node)
+        builder.add_edge(START, node.__name__)
+    graph = builder.compile()
+    service = perdure.Service("Saga")
+
+    @service.handler()
+    async def run(ctx: perdure.Context) -> str:
+        try:
+            await graph.ainvoke({})
+        except TerminalError as error:
+            why = error.message
+            return await ctx.run_typed("undo", lambda: f"undone: {why}")
+        return "not raised"
+
+    return service, run
+
+
+async def test_a_branch_that_fails_for_good_gives_up_the_others() -> None:
+    async def sleeps(state: State) -> State:
+        await current_context().sleep(timedelta(days=1000))
+        return {"said": ["rested"]}
+
+    service, run = undoing(sleeps, fails)
+    async with Harness(service) as h:
+        began = h.now
+        assert await h.call(run) == "undone: no way"
+        assert h.now - began < timedelta(seconds=2)
+        await h.crash_at_every_step(run)
+
+
+async def test_a_model_call_of_a_branch_that_is_given_up_is_dropped(
+    chat: ChatOpenAI, model: ScriptedModel, wait_until: Any
+) -> None:
+    async def never(request: Any) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    model.script = never
+    asked = durable_model(chat)
+
+    async def asks(state: State) -> State:
+        return {"said": [(await asked.ainvoke("anybody there?")).text]}
+
+    service, run = undoing(asks, fails)
+    async with Harness(service) as h:
+        assert await h.call(run) == "undone: no way"
+        await wait_until(lambda: model.log.calls[-1].fate is Fate.ABANDONED, "the request was dropped")
