@@ -4,6 +4,7 @@ import asyncio
 import threading
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from google.adk import Runner
@@ -157,6 +158,25 @@ async def test_a_tool_with_the_context_that_awaits_something_else_is_reported(mo
     async with Harness([asking.service], disable_retries=True) as h:
         with pytest.raises(AssertionError, match=r"tool 'fetch'(.|\n)*test_tools\.py"):
             await h.call(asking.ask_once, "Go")
+
+
+async def test_what_an_async_tool_gives_that_awaits_nothing_is_recorded(model: ScriptedModel) -> None:
+    drawn: list[str] = []
+
+    async def draw(tool_context: ToolContext) -> str:
+        drawn.append(str(uuid4()))
+        tool_context.state["drawn"] = drawn[-1]
+        return drawn[-1]
+
+    def seen(callback_context: CallbackContext) -> types.Content:
+        return types.ModelContent(callback_context.state["drawn"])
+
+    model.script = calls(("draw", {}))
+    asking = Asking(assistant(tools=[draw], after_agent_callback=seen))
+    async with Harness([asking.object], always_replay=True) as h:
+        assert await h.call(asking.ask, "Go", key="ada") == drawn[0]
+        assert journal_of(h, "Tested/ask").runs("tool draw returned")
+    assert len(drawn) == 1
 
 
 async def test_a_tool_that_the_model_made_up_is_told_to_it(model: ScriptedModel) -> None:

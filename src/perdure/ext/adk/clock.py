@@ -38,12 +38,13 @@ class Clock:
     def reach(self, recorded: float) -> None:
         """It is at least that late by now."""
         self.now = max(self.now, recorded)
-        self.fresh = True
 
 
 async def set_clock(ctx: Context) -> None:
     """Records the time, and has ADK ask the journal from here on: in this task, and in those that it starts."""
-    ctx.attached(Clock).reach(await ctx.time())
+    clock = ctx.attached(Clock)
+    clock.reach(await ctx.time())
+    clock.fresh = True
     provide(ctx)
 
 

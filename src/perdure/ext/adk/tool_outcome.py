@@ -1,7 +1,7 @@
 """What the call of a tool comes to in ADK: what it returns, and what it did to the session by its `ToolContext`.
 
-A tool that is one step runs with a context of its own, over a copy of the state. What it changed there is recorded with
-its result, and applied to the session on each attempt, so that a try that fails leaves nothing behind.
+A tool that is one step runs with a `ToolContext` of its own, over a copy of the state. What it changed there is
+recorded with its result, and applied to the session on each attempt: a try that fails leaves nothing behind.
 """
 
 import copy
@@ -33,7 +33,7 @@ class Outcome(msgspec.Struct, frozen=True):
     result: Any
     actions: EventActions
     at: float
-    """When it was done."""
+    """When it was done, if that is recorded."""
 
     def apply(self, tool_context: ToolContext) -> None:
         """Does to the session what the tool did to its copy."""
@@ -48,11 +48,17 @@ class Outcome(msgspec.Struct, frozen=True):
                 setattr(actions, name, value)
 
 
-async def outcome_of(run: Callable[[ToolContext], Awaitable[Any]], tool_context: ToolContext) -> Outcome:
-    """Calls a tool with a context of its own."""
+async def of_step(run: Callable[[ToolContext], Awaitable[Any]], tool_context: ToolContext) -> Outcome:
+    """Calls a tool with a `ToolContext` of its own."""
     own = _apart(tool_context)
     result = await run(own)
     return Outcome(result, own.actions, time.time())
+
+
+async def with_context(run: Callable[[ToolContext], Awaitable[Any]], tool_context: ToolContext) -> Outcome:
+    """Calls a tool that is a part of the handler, so that it changes the session as it goes."""
+    result = await run(tool_context)
+    return Outcome(result, tool_context.actions, 0.0)
 
 
 def _apart(tool_context: ToolContext) -> ToolContext:

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from perdure.ext.adk import tool_outcome
 from perdure.ext.adk.clock import Clock
 from perdure.ext.adk.failures import Unheeded
 from perdure.ext.adk.refusals import check_tool
-from perdure.ext.adk.tool_outcome import OUTCOME, outcome_of
+from perdure.ext.adk.tool_outcome import OUTCOME, Outcome
 from perdure.ext.durable_here import durable_here
 from perdure.ext.missing import needs
 from perdure.ext.tool_calls import Recording, Step, WithContext, how_recorded, tool_step, with_context_only
@@ -79,24 +80,21 @@ class _Running:
     async def __call__(self, *, args: dict[str, Any], tool_context: ToolContext) -> Any:
         ctx = durable_here(f"tool {self._tool.name!r}")
         try:
-            if isinstance(self._recording, WithContext):
-                return await with_context_only(
-                    self._tool.name, lambda: self._tool.run_async(args=args, tool_context=tool_context)
-                )
-            outcome = await tool_step(
-                self._tool.name,
-                args,
-                partial(outcome_of, partial(_run, _off_the_loop(self._tool), args), tool_context),
-                OUTCOME,
-                self._recording.options or self._options,
-                tool_context.function_call_id,
-            )
+            outcome = await self._outcome(args, tool_context)
         except BaseException as error:
             ctx.attached(Unheeded).note(tool_context.invocation_id, error, tool_context.function_call_id)
             raise
         ctx.attached(Clock).reach(outcome.at)
         outcome.apply(tool_context)
         return outcome.result
+
+    async def _outcome(self, args: dict[str, Any], tool_context: ToolContext) -> Outcome:
+        name, call_id = self._tool.name, tool_context.function_call_id
+        if isinstance(self._recording, WithContext):
+            body = partial(tool_outcome.with_context, partial(_run, self._tool, args), tool_context)
+            return await with_context_only(name, body, args, OUTCOME, call_id)
+        body = partial(tool_outcome.of_step, partial(_run, _off_the_loop(self._tool), args), tool_context)
+        return await tool_step(name, args, body, OUTCOME, self._recording.options or self._options, call_id)
 
 
 async def _run(tool: BaseTool, args: dict[str, Any], tool_context: ToolContext) -> Any:
