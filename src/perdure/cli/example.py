@@ -76,13 +76,14 @@ def _check(target: Path, content: bytes, *, overwrite: bool) -> None:
 
 
 def _tell(chosen: Example, version: Sdk, folder: Path) -> None:
-    print(f"{chosen.name} is in {folder / chosen.name}. Go there:\n\n  cd {quote(str(folder))}")
-    if version.is_missing:
-        print(f"\nInstall what it needs:\n\n  pip install 'perdure[{version.extra}]'")
+    print(f"{chosen.name} is in {folder / chosen.name}.")
+    if (install := chosen.installed_by(version)) is not None:
+        print(f"\nInstall what it needs, in your clone of perdure:\n\n  {install}")
+    print(f"\nGo there:\n\n  cd {quote(str(folder))}")
     if version.key is not None:
         print(f"\nName a model:\n\n  export {version.key}=...")
     if version.name == "plain":
-        print("\nWithout one, a small model of its own answers: pip install 'perdure[local-llm]'")
+        print("\nWithout one, a small model of its own answers. In your clone of perdure: pip install '.[local-llm]'")
     for said, typed in chosen.commands(version):
         lines = typed.replace("\n", "\n  ")
         print(f"\n{re.sub('(In|From) the folder above this one', 'Here', said)}\n\n  {lines}")

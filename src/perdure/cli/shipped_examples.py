@@ -21,29 +21,21 @@ class Sdk:
     name: str
     module: str
     """The version's module in the example's folder."""
-    package: str | None = None
+    packages: tuple[str, ...] = ()
     """What must be importable for it."""
     extra: str | None = None
-    """What installs that: `pip install 'perdure[extra]'`."""
+    """What installs them: `pip install '.[extra]'`."""
     key: str | None = "OPENAI_API_KEY"
     """Where its models' key is looked for."""
-
-    @property
-    def is_missing(self) -> bool:
-        """Whether what it needs is not installed here."""
-        try:
-            return self.package is not None and find_spec(self.package) is None
-        except ModuleNotFoundError:  # of a package around it
-            return True
 
 
 SDKS = (
     Sdk("plain", "plain"),
-    Sdk("openai-agents", "with_openai_agents", "agents", "openai"),
-    Sdk("pydantic-ai", "with_pydantic_ai", "pydantic_ai", "pydantic-ai"),
-    Sdk("adk", "with_adk", "google.adk", "adk", key="GOOGLE_API_KEY"),
-    Sdk("langchain", "with_langchain", "langchain", "langchain"),
-    Sdk("litellm", "with_litellm", "litellm", "litellm"),
+    Sdk("openai-agents", "with_openai_agents", ("agents",), "openai"),
+    Sdk("pydantic-ai", "with_pydantic_ai", ("pydantic_ai", "openai", "fastmcp"), "pydantic-ai"),
+    Sdk("adk", "with_adk", ("google.adk", "mcp"), "adk", key="GOOGLE_API_KEY"),
+    Sdk("langchain", "with_langchain", ("langchain", "langchain_openai", "langchain_mcp_adapters"), "langchain"),
+    Sdk("litellm", "with_litellm", ("litellm", "mcp"), "litellm"),
 )
 _BY_HAND = SDKS[0]
 _OF_THEIR_OWN = {
@@ -51,6 +43,8 @@ _OF_THEIR_OWN = {
     "three_sdks": Sdk("three-sdks", "coordinator", key=None),
 }
 """What is there in one version only; its README says all that it needs."""
+_NEEDED_BY_HAND = {"mcp_tools": "mcp"}
+"""What an example needs besides, where no extra of an SDK has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +105,13 @@ class Example:
             text = text.replace(f"{self.name}.{self._main()}:app", f"{self.name}.{sdk.module}:app")
         return text
 
+    def installed_by(self, sdk: Sdk) -> str | None:
+        """What installs what a version needs, in a clone of perdure; None if all of it is here."""
+        by_hand = _NEEDED_BY_HAND.get(self.name) if sdk is _BY_HAND else None
+        if all(map(_is_here, sdk.packages if by_hand is None else [by_hand])):
+            return None
+        return f"pip install '.[{sdk.extra}]'" if by_hand is None else f"pip install {by_hand}"
+
     def commands(self, sdk: Sdk) -> list[tuple[str, str]]:
         """How it is started and asked: what its README says, and types."""
         blocks = re.findall(r"\n\n((?:[^\n]+\n)+)\n```\w*\n(.*?)```", self.readme(sdk), re.DOTALL)
@@ -140,6 +141,13 @@ def example(name: str) -> Example:
         hint = f"Did you mean {close[0]}?" if close else "`perdure example` lists them."
         raise UsageError(f"there is no example {name!r}. {hint}")
     return known[wanted]
+
+
+def _is_here(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # of a package around it
+        return False
 
 
 def _imported(module: Path) -> Iterator[Path]:

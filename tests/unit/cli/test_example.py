@@ -88,9 +88,18 @@ def test_another_version_is_not_copied_and_the_readme_is_of_this_one(here: Path)
 
 def test_it_says_what_to_install_where_that_is_missing(monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     monkeypatch.setattr("perdure.cli.shipped_examples.find_spec", lambda package: None)
-    assert "pip install 'perdure[pydantic-ai]'" in run("approval", "--sdk", "pydantic-ai").output
+    assert "clone of perdure:\n\n  pip install '.[pydantic-ai]'\n" in run("approval", "--sdk", "pydantic-ai").output
+    assert "clone of perdure:\n\n  pip install mcp\n" in run("mcp-tools").output
+    assert "clone of perdure:\n\n" not in run("approval").output
     monkeypatch.setattr("perdure.cli.shipped_examples.find_spec", lambda package: object())
-    assert "pip install 'perdure[pydantic-ai]'" not in run("approval", "--sdk", "pydantic-ai").output
+    assert "pip install '.[pydantic-ai]'" not in run("approval", "--sdk", "pydantic-ai").output
+
+
+def test_a_framework_without_what_it_asks_models_with_is_not_enough(
+    monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    monkeypatch.setattr("perdure.cli.shipped_examples.find_spec", {"pydantic_ai": object()}.get)
+    assert "pip install '.[pydantic-ai]'" in run("approval", "--sdk", "pydantic-ai").output
 
 
 def test_a_changed_file_is_never_overwritten_silently(here: Path) -> None:
