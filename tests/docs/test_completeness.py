@@ -25,7 +25,7 @@ from perdure.sdk.virtual_object import ObjectHandlerOptions
 from perdure.server.admin.app import admin_app
 from perdure.server.admin.deployments import RegisterRequest
 from perdure.server.app import ServerConfig
-from tests.docs.pages import ROOT, blocks, environment_of
+from tests.docs.pages import ENVIRONMENTS, ROOT, blocks
 
 CONCEPTS = ROOT / "docs/concepts"
 INTEGRATIONS = ROOT / "docs/integrations"
@@ -182,6 +182,8 @@ INTERNAL = {
     "progress",
     "handle",
     "open_attempt",
+    "runs_next",
+    "watched",
     "manifest",
     "handler",
 }
@@ -220,20 +222,27 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     assert [page.name for page in pages if f"({page.parent.name}/{page.name})" not in index] == []
 
 
-def test_every_integration_has_a_page() -> None:
-    environments = {environment_of(page) for page in INTEGRATIONS.glob("*.md")} - {None}
-    assert environments == {
-        path.name for path in (ROOT / "src/perdure/ext").iterdir() if (path / "__init__.py").exists()
-    }
+ADAPTERS = sorted(path.parent.name for path in (ROOT / "src/perdure/ext").glob("*/__init__.py"))
+PAGE_OF = {environment: INTEGRATIONS / f"{page}.md" for page, environment in ENVIRONMENTS.items()}
 
 
-@pytest.mark.parametrize("page", sorted(path.stem for path in INTEGRATIONS.glob("*.md")))
-def test_every_public_name_of_an_integration_is_on_its_page(page: str) -> None:
-    environment = environment_of(INTEGRATIONS / f"{page}.md")
-    if environment is None:
-        return
-    text = (INTEGRATIONS / f"{page}.md").read_text()
-    assert [name for name in exported(ROOT / "src/perdure/ext" / environment / "__init__.py") if name not in text] == []
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_every_integration_has_a_page_with_samples(adapter: str) -> None:
+    assert [block for block in blocks(PAGE_OF[adapter]) if block.language == "python"]
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_every_integration_says_how_it_is_installed_in_the_same_words(adapter: str) -> None:
+    extra = adapter.replace("_", "-")
+    [typed] = [block.text for block in blocks(PAGE_OF[adapter]) if block.language == "sh"]
+    assert typed == f"pip install '.[{extra}]' # in a clone of this repository\n"
+    assert f"`pip install '.[{extra}]'`" in (ROOT / "examples/README.md").read_text()
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_every_public_name_of_an_integration_is_on_its_page(adapter: str) -> None:
+    text = PAGE_OF[adapter].read_text()
+    assert [name for name in exported(ROOT / "src/perdure/ext" / adapter / "__init__.py") if name not in text] == []
 
 
 def exported(module: Path) -> list[str]:

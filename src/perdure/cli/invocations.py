@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import typer
 
+from perdure.cli.conversation import conversation_lines, records_of
 from perdure.cli.exits import Exit
 from perdure.cli.journal import journal_tree
 from perdure.cli.options import AsJson, Yes
@@ -113,6 +114,20 @@ def describe(invocation_id: InvocationId, as_json: AsJson = False) -> None:
     print()
     for line in journal_tree(view["id"]):
         print(harmless(line))
+
+
+@app.command()
+def conversation(invocation_id: InvocationId, as_json: AsJson = False) -> None:
+    """Show what its agents asked models and tools, and were told, with tokens, times and failures."""
+    view = ADMIN.ask_json("GET", _path(invocation_id))
+    records = list(records_of(view["id"]))
+    if as_json:
+        print_json(records)
+        return
+    why = _why(view)
+    print(harmless(f"{view['id']} {view['target']} {view['status']}{f': {why}' if why else ''}"), end="\n\n")
+    for line in conversation_lines(records) if records else ["its journal was purged"]:
+        print(line)
 
 
 @app.command()

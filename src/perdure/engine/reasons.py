@@ -16,6 +16,7 @@ from perdure.times import minute_text, span_text
 
 _DEPTH_MAX = 4  # how far a sentence follows those who wait for those who wait: further, nobody could read it
 _NAMED_MAX = 3
+_FAILURE_MAX = 1_000  # of the first line of a failure: what it advises comes last
 _NAMED = (
     pb.CallCommandMessage,
     pb.SleepCommandMessage,
@@ -189,7 +190,7 @@ def _failure(invocation: Invocation) -> str:
     failed = invocation.last_failure
     assert failed is not None
     first_line = next(iter(failed.message.splitlines()), "") or f"code {failed.code}"
-    return f"`{first_line[:200]}`"
+    return f"`{first_line[:_FAILURE_MAX]}`"
 
 
 def _ordinal(number: int) -> str:

@@ -46,6 +46,26 @@ def called_target(type: int, payload: bytes) -> str:
     return "/".join(part for part in (call.service_name, call.key, call.handler_name) if part)
 
 
+def held_value(type: int, payload: bytes) -> bytes | None:
+    """What an entry holds of the users' own: an input, the result of a run, what a call is given."""
+    message = decoded(type, payload)
+    if _is_call(message):
+        return message.parameter
+    for field in ("value", "completion_value"):
+        held = getattr(message, field, None)
+        if isinstance(held, pb.Value) and message.HasField(field):
+            return held.content
+    return None
+
+
+def held_failure(type: int, payload: bytes) -> pb.Failure | None:
+    message = decoded(type, payload)
+    for field in ("failure", "completion_failure"):
+        if field in message.DESCRIPTOR.fields_by_name and message.HasField(field):
+            return getattr(message, field)
+    return None
+
+
 def entry_json(type: int, payload: bytes, invoked_id: str | None, invoked_type: str | None, *, lite: bool) -> str:
     """`invoked_type` is service type and handler type of what a call began, as far as they are known."""
     message = decoded(type, payload)

@@ -47,6 +47,16 @@ def promise_failure(result: bytes) -> str | None:
     return _failure_text(message.failure) if message.HasField("failure") else None
 
 
+def entry_value(type: int, payload: bytes) -> str | None:
+    value = entries.held_value(type, payload)
+    return None if value is None else utf8(value)
+
+
+def entry_failure(type: int, payload: bytes) -> str | None:
+    failure = entries.held_failure(type, payload)
+    return None if failure is None else _failure_text(failure)
+
+
 def error_code(code: int) -> str:
     """The open interface's code for an attempt's failure."""
     return {JOURNAL_MISMATCH: "RT0016", PROTOCOL_VIOLATION: "RT0012"}.get(code, "RT0007")
@@ -72,6 +82,8 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "awaited_completions": lambda stored: json_of(entries.awaited(stored, "waiting_completions")),
     "awaited_signals": lambda stored: json_of(entries.awaited(stored, "waiting_signals")),
     "entry_name": entries.entry_name,
+    "entry_value": entry_value,
+    "entry_failure": entry_failure,
     "called_target": entries.called_target,
     "wake_up_time": lambda payload: min(pb.SleepCommandMessage.FromString(payload).wake_up_time, _INT64_MAX),
     "promise_name": lambda type, payload: entries.decoded(type, payload).key,

@@ -159,6 +159,8 @@ _TABLES = (
             Column("entry_json", Kind.TEXT, f"entry_json(j.type, j.payload, {_INVOKED_ID}, {_INVOKED_TYPE})"),
             Column("entry_lite_json", Kind.TEXT, f"entry_lite_json(j.type, j.payload, {_INVOKED_ID}, {_INVOKED_TYPE})"),
             Column("appended_at", Kind.TIMESTAMP, "j.appended_at"),
+            Column("value_utf8", Kind.TEXT, "entry_value(j.type, j.payload)"),
+            Column("failure", Kind.TEXT, "entry_failure(j.type, j.payload)"),
         ),
     ),
     Table(

@@ -147,6 +147,33 @@ def test_entries_are_json_as_the_reference_server_writes_them(
     assert json.loads(row["entry_lite_json"]) == lite
 
 
+@pytest.mark.parametrize(
+    ("type", "message", "value", "failure"),
+    [
+        (MessageType.INPUT, pb.InputCommandMessage(value=pb.Value(content=b'"hi"')), '"hi"', None),
+        (MessageType.CALL, pb.CallCommandMessage(service_name="A", handler_name="b", parameter=b"1"), "1", None),
+        (MessageType.RUN_COMPLETION, pb.NotificationMessage(value=pb.Value(content=b'{"a":1}')), '{"a":1}', None),
+        (MessageType.RUN_COMPLETION, pb.NotificationMessage(value=pb.Value(content=b"\xff")), None, None),
+        (MessageType.RUN_COMPLETION, pb.NotificationMessage(failure=pb.Failure(code=4, message="no")), None, "[4] no"),
+        (
+            MessageType.COMPLETE_PROMISE,
+            pb.CompletePromiseCommandMessage(key="a", completion_value=pb.Value(content=b"2")),
+            "2",
+            None,
+        ),
+        (MessageType.SLEEP, pb.SleepCommandMessage(wake_up_time=7), None, None),
+    ],
+    ids=lambda value: value.name if isinstance(value, MessageType) else "",
+)
+def test_what_an_entry_holds_of_the_users_own_is_text(
+    store: Store, type: MessageType, message: object, value: str | None, failure: str | None
+) -> None:
+    store.invocation()
+    store.entry(1, 0, type, message)
+    [row] = store.ask("select value_utf8, failure from sys_journal")
+    assert (row.get("value_utf8"), row.get("failure")) == (value, failure)
+
+
 def test_every_type_of_entry_can_be_shown(store: Store) -> None:
     from perdure.protocol.messages import CLASSES
 
