@@ -45,6 +45,30 @@ async def test_a_turn_records_what_is_new_however_long_the_session(model: Script
     assert len(model.log.calls[-1].messages) == 59
 
 
+async def test_a_plain_service_has_no_state_for_a_session() -> None:
+    plain = perdure.Service("Plain")
+
+    @plain.handler()
+    async def add(ctx: perdure.Context) -> None:
+        await Session().add({"role": "user", "content": "hello"})
+
+    async with Harness(plain, disable_retries=True) as h:
+        with pytest.raises(AssertionError, match="make it a VirtualObject"):
+            await h.call(add)
+
+
+async def test_a_shared_handler_cannot_add_to_a_session() -> None:
+    shared = perdure.VirtualObject("Shared")
+
+    @shared.handler(kind="shared")
+    async def add(ctx: perdure.ObjectSharedContext) -> None:
+        await Session().add({"role": "user", "content": "hello"})
+
+    async with Harness(shared, disable_retries=True) as h:
+        with pytest.raises(AssertionError, match="is a shared handler"):
+            await h.call(add, key="ada")
+
+
 async def test_a_crash_at_any_entry_changes_nothing(model: ScriptedModel) -> None:
     async def before(h: Harness) -> None:
         await h.call(say, "earlier", key="ada")

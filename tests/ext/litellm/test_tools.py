@@ -73,6 +73,23 @@ async def test_a_plain_function_is_a_step_that_holds_arguments_and_result(model:
     assert (offered.function.name, offered.function.description) == ("forecast", "The weather in a place.")
 
 
+async def test_an_async_function_that_only_computes_runs_once(model: ScriptedModel) -> None:
+    charged: list[int] = []
+
+    async def charge(cents: int) -> int:
+        charged.append(cents)
+        return len(charged)
+
+    model.script = calls(("charge", {"cents": 500}))
+    agents, ask = agent(charge)
+    async with Harness(agents, always_replay=True) as h:
+        sent = await h.send(ask, "?")
+        assert await h.attach(ask, sent) == "1"
+        [entry] = h.journal(sent).runs("tool charge returned")
+    assert charged == [500]
+    assert (entry.value["tool_call"]["arguments"], entry.value["result"]) == ({"cents": 500}, 1)
+
+
 async def test_tools_of_one_answer_run_at_the_same_time(model: ScriptedModel) -> None:
     met = asyncio.Barrier(3)
 

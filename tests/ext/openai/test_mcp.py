@@ -1,18 +1,24 @@
 """Local MCP servers, in processes of their own: what they say is recorded. Hosted ones: people approve what they do."""
 
+import asyncio
+import gc
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import HostedMCPTool
+from agents import HostedMCPTool, function_tool
 from agents.mcp import MCPServerStdio
 from agents.testing import ScriptedModel as InProcess
 from agents.testing import assistant_message
 from openai.types.responses.response_output_item import McpApprovalRequest
 
 import perdure
-from perdure.ext.openai import DurableRunner
+from perdure.ext.openai import DurableRunner, mcp
+from perdure.ext.openai.run import run_var
+from perdure.sdk.context import context_var
+from perdure.sdk.progress import run_key_var
 from perdure.testing import Harness
 from perdure.testing.model import ScriptedModel
 from tests.ext.openai.asking import IN_ONE_LOOP, Asking, ann, asking, calling
@@ -111,6 +117,59 @@ async def test_two_runs_share_a_server(server: MCPServerStdio, log: Log, model: 
             await h.attach(tested.ask, sent)
     assert str(log).count("started") == 1
     assert str(log).count("called") == 4
+
+
+class InMemory(MCPServerStdio):
+    """A server that is no process; it notes which invocation its connection belongs to."""
+
+    def __init__(self) -> None:
+        super().__init__(params={"command": "none"})
+        self.connected_in: list[Any] = []
+
+    async def connect(self) -> None:
+        self.connected_in.append((context_var.get(), run_key_var.get(), run_var.get()))
+        self.session = object()  # type: ignore[assignment]
+
+    async def cleanup(self) -> None:
+        self.session = None
+
+    async def list_tools(self, *args: Any, **more: Any) -> list[Any]:
+        return []
+
+
+async def test_nothing_is_left_of_a_server_that_came_with_a_run(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp, "LINGER_S", 0)
+    left: list[weakref.ref[Any]] = []
+
+    async def do(question: str) -> str:
+        server = InMemory()
+
+        def look() -> str:
+            return server.name + tool.name
+
+        tool = function_tool(look)
+        left.extend([weakref.ref(server), weakref.ref(tool.on_invoke_tool)])
+        says = InProcess([[assistant_message("hello")]])  # connections of HTTP stay, with what they know
+        agent = ann(model=says, mcp_servers=[server], tools=[tool])
+        return (await DurableRunner.run(agent, question)).final_output
+
+    tested = Asking(do)
+    async with Harness(tested.service) as h:
+        await h.call(tested.ask, "?")
+    await asyncio.gather(*(each._task for server, each in mcp._connections.items() if isinstance(server, InMemory)))
+    gc.collect()
+    assert [ref() for ref in left] == [None, None]
+
+
+async def test_a_connection_knows_nothing_of_the_invocation_that_was_the_first_to_need_it(
+    model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp, "LINGER_S", 0)
+    server = InMemory()
+    await asking(ann(mcp_servers=[server])).comes_to()
+    assert server.connected_in == [(None, None, None)]
 
 
 async def test_a_hosted_servers_approval_is_waited_for(model: ScriptedModel) -> None:

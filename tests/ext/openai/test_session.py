@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from agents import OpenAIConversationsSession, SessionSettings, SQLiteSession, TResponseInputItem
+from agents import OpenAIConversationsSession, Runner, SessionSettings, SQLiteSession, TResponseInputItem
 from openai import AsyncOpenAI
 
 import perdure
@@ -83,8 +83,22 @@ async def test_a_plain_service_has_no_state_for_a_session(model: ScriptedModel) 
     async def do(question: str) -> Any:
         return await DurableRunner.run(ann(), question, use_durable_session=True)
 
-    with pytest.raises(AssertionError, match="make Tested a VirtualObject"):
+    with pytest.raises(AssertionError, match="Tested/ask is a handler of a plain service"):
         await Asking(do).comes_to()
+
+
+@pytest.mark.parametrize("run", [Runner.run, Runner.run_streamed], ids=["run", "run_streamed"])
+async def test_a_run_that_is_not_durable_refuses_a_durable_session(run: Any, model: ScriptedModel) -> None:
+    chat = perdure.VirtualObject("Chat")
+
+    @chat.handler()
+    async def say(ctx: perdure.ObjectContext, text: str) -> str:
+        with pytest.raises(UsageError, match=r"Use DurableRunner\.run"):
+            await run(ann(), text, session=DurableSession())
+        return "refused"
+
+    async with Harness(chat, disable_retries=True) as h:
+        assert await h.call(say, "hello", key="ada") == "refused"
 
 
 async def test_a_session_elsewhere_gets_each_item_once(model: ScriptedModel) -> None:

@@ -64,6 +64,20 @@ async def test_an_async_function_runs_with_the_context(model: ScriptedModel) -> 
     assert "tool nap" not in journal.names("run")
 
 
+async def test_an_async_function_that_only_computes_runs_once(model: ScriptedModel) -> None:
+    charged: list[int] = []
+
+    async def charge(cents: int) -> int:
+        charged.append(cents)
+        return len(charged)
+
+    model.script = calling(("charge", {"cents": 500}))
+    journal = await using(function_tool(charge)).journal(always_replay=True)
+    [call] = journal.runs("tool charge returned")
+    assert charged == [500]
+    assert (call.value["tool_call"]["arguments"], call.value["result"]) == ({"cents": 500}, 1)
+
+
 async def test_an_async_function_can_be_one_step(model: ScriptedModel) -> None:
     async def fetch() -> str:
         await asyncio.sleep(0)

@@ -61,6 +61,31 @@ async def test_a_turn_writes_only_what_is_new(model: ScriptedModel) -> None:
         assert len([name for name in kept if name.startswith("conversation/messages/")]) == 10
 
 
+async def test_a_plain_service_has_no_state_for_a_conversation(model: ScriptedModel) -> None:
+    plain = perdure.Service("Plain")
+
+    @plain.handler()
+    async def load(ctx: perdure.Context) -> None:
+        await DurableConversation(ctx).load()  # type: ignore[arg-type]
+
+    async with Harness(plain, disable_retries=True) as h:
+        with pytest.raises(AssertionError, match="make it a VirtualObject"):
+            await h.call(load)
+
+
+async def test_a_shared_handler_cannot_save_a_conversation(model: ScriptedModel) -> None:
+    chat = perdure.VirtualObject("Chat")
+    agent = DurableAgent(assistant())
+
+    @chat.handler(kind="shared")
+    async def say(ctx: perdure.ObjectSharedContext, text: str) -> None:
+        await DurableConversation(ctx).save(await agent.run(text))
+
+    async with Harness(chat, disable_retries=True) as h:
+        with pytest.raises(AssertionError, match="is a shared handler"):
+            await h.call(say, "hello", key="ada")
+
+
 async def test_a_conversation_is_the_same_after_a_crash_at_any_step(model: ScriptedModel) -> None:
     def script(request: ChatRequest) -> Reply:
         return count(request) if request.results else Reply.calling(("look", {}))

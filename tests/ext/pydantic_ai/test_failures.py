@@ -95,6 +95,33 @@ async def test_options_limit_how_often_a_model_is_asked(model: ScriptedModel) ->
     assert len(model.log.calls) == asked_before + 3
 
 
+async def test_a_client_does_not_try_again_of_its_own_accord(model: ScriptedModel) -> None:
+    model.faults.extend([Fault(status=500)] * 5)
+    asked = asking(assistant(), run_options=RunOptions(max_attempts=2))
+    asked_before = len(model.log.calls)
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match="a planned fault"):
+            await h.call(asked.ask, "Hi")
+    assert len(model.log.calls) == asked_before + 2
+
+
+async def test_a_client_tries_again_if_the_settings_say_so(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=500))
+    agent = assistant(model_settings={"max_retries": 1})
+    asked = asking(agent, run_options=RunOptions(max_attempts=1))
+    async with Harness(asked.service) as h:
+        assert await h.call(asked.ask, "Hi") == "You asked: Hi"
+
+
+async def test_a_client_that_knows_no_retries_does_not_warn_of_them(model: ScriptedModel) -> None:
+    class Plain(OpenAIChatModel):
+        unsupported_settings = frozenset({"max_retries"})
+
+    asked = asking(Agent(Plain("gpt-4o-mini", provider=OpenAIProvider(openai_client=AsyncOpenAI()))))
+    async with Harness(asked.service, disable_retries=True) as h:
+        assert await h.call(asked.ask, "Hi") == "You asked: Hi"
+
+
 async def test_options_limit_how_long_a_model_may_take(model: ScriptedModel) -> None:
     model.faults.append(Fault(delay_s=60))
     asked = asking(impatient(), run_options=RunOptions(timeout=timedelta(milliseconds=200)))

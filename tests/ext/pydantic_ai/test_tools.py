@@ -67,6 +67,43 @@ async def test_an_async_function_uses_the_context_unmarked(model: ScriptedModel)
         await h.crash_at_every_step(asked.ask, "?", model=model)
 
 
+async def test_an_async_function_that_only_computes_runs_once(model: ScriptedModel) -> None:
+    model.script = call_all
+    charged: list[str] = []
+
+    async def charge() -> int:
+        charged.append("card")
+        return len(charged)
+
+    asked = asking(assistant(tools=[charge]))
+    async with Harness(asked.service, always_replay=True) as h:
+        sent = await h.send(asked.ask, "?")
+        assert await h.attach(asked.ask, sent) == "1"
+        assert h.journal(sent).names("run")[1] == "tool charge returned"
+    assert charged == ["card"]
+
+
+async def test_an_async_function_that_takes_the_runs_context_may_change_it(model: ScriptedModel) -> None:
+    model.script = call_all
+    lists: list[list[str]] = []
+
+    async def put(run: RunContext[list[str]]) -> str:
+        run.deps.append("put")
+        return "done"
+
+    agent = DurableAgent(assistant(tools=[put], deps_type=list))
+
+    async def do(question: str) -> str:
+        lists.append([])
+        return (await agent.run(question, deps=lists[-1])).output
+
+    asked = Asking(do)
+    async with Harness(asked.service, always_replay=True) as h:
+        await h.call(asked.ask, "?")
+    assert len(lists) > 1
+    assert lists[-1] == ["put"]
+
+
 async def fetch() -> str:
     """What most async tools do: await something that is not the context."""
     await asyncio.sleep(0.001)

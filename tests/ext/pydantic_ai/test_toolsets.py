@@ -16,6 +16,8 @@ from pydantic_ai.toolsets.external import TOOL_SCHEMA_VALIDATOR
 
 from perdure import TerminalError
 from perdure.ext.pydantic_ai import DurableAgent, current_context
+from perdure.sdk.context import context_var
+from perdure.sdk.progress import run_key_var
 from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply, ScriptedModel
 from tests.ext.pydantic_ai.agents import Asking, asking, assistant
@@ -102,6 +104,25 @@ async def test_nobody_waits_for_a_connection_to_be_closed(
         assert await h.call(asked.ask, "?") == '35 | {"lamp":2}'
         may_close.set()
         await closed.wait()
+
+
+async def test_a_connection_knows_nothing_of_the_run_that_opens_it(
+    shop: Callable[..., Any], model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[Any] = []
+    open_ = MCPToolset.__aenter__
+
+    async def noting(toolset: MCPToolset[Any]) -> Any:
+        if toolset._running_count == 0:
+            known.append((context_var.get(), run_key_var.get()))
+        return await open_(toolset)
+
+    monkeypatch.setattr(MCPToolset, "__aenter__", noting)
+    model.script = ask_for_prices
+    asked = asking(assistant(toolsets=[shop()]))
+    async with Harness(asked.service) as h:
+        assert await h.call(asked.ask, "?") == '35 | {"lamp":2}'
+    assert set(known) == {(None, None)}
 
 
 async def test_servers_without_ids_are_told_apart(shop: Callable[..., Any], model: ScriptedModel) -> None:

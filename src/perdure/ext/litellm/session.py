@@ -3,9 +3,9 @@
 from typing import Any
 
 from perdure.ext.conversation import Conversations
+from perdure.ext.durable_here import durable_here
 from perdure.ext.litellm.messages import Message, recorded, sent
 from perdure.ext.state_log import StateLog
-from perdure.sdk.context import ObjectSharedContext, current_context
 
 
 class Session:
@@ -15,10 +15,9 @@ class Session:
     """
 
     def __init__(self, name: str = "messages") -> None:
-        context: Any = current_context()
         self._name = name
-        self._log = StateLog(context, name)
-        self._context: ObjectSharedContext = context
+        self._context = durable_here("Session")
+        self._log = StateLog(self._context, name)
 
     async def messages(self) -> list[dict[str, Any]]:
         """All that was said, oldest first, ready to be sent."""

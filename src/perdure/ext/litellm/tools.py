@@ -82,9 +82,9 @@ async def _called(tool: Callable[..., Any], arguments: Mapping[str, Any], call: 
         return await value if inspect.isawaitable(value) else value
 
     recording = how_recorded(tool)
+    name, told = call.function.name, json.loads(call.function.arguments or "{}")
     if isinstance(recording, Step):
-        told = json.loads(call.function.arguments or "{}")
-        value = await tool_step(call.function.name, told, body, codec, recording.options, call.id)
+        value = await tool_step(name, told, body, codec, recording.options, call.id)
     else:
-        value = await with_context_only(call.function.name, lambda: tool(**arguments))
+        value = await with_context_only(name, body, told, codec, call.id)
     return value if isinstance(value, str) else msgspec.json.encode(codec.to_json(value)).decode()

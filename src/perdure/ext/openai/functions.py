@@ -38,7 +38,8 @@ def recording_function(function: Callable[..., Any], recording: Recording) -> Ca
             args = (context, *args)
         body = functools.partial(called, function, *args, **kwargs)
         with escaping():
-            return await record(context.tool_name, context.tool_arguments, context.tool_call_id, recording, body, codec)
+            told = context.tool_name, context.tool_arguments, context.tool_call_id
+            return await record(*told, recording, body, codec, steers=takes_context)
 
     parameters = list(signature.parameters.values())
     own = inspect.Parameter(_CONTEXT, inspect.Parameter.POSITIONAL_ONLY, annotation=ToolContext)
@@ -58,13 +59,18 @@ async def record(
     recording: Recording,
     body: Callable[[], Awaitable[Any]],
     codec: Codec[Any] = ANYTHING,
+    *,
+    steers: bool = False,
 ) -> Any:
-    """One call of a tool, recorded in this way."""
+    """One call of a tool, recorded in this way.
+
+    `steers`: it asks for the run's context, which it may change. With the durable one, it always runs again on replay.
+    """
     match recording:
         case Step(options):
             return await tool_step(name, _read(arguments), body, codec, options, call_id)
         case WithContext():
-            return await with_context_only(name, body)
+            return await with_context_only(name, body, _read(arguments), None if steers else codec, call_id)
 
 
 async def called(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:

@@ -8,8 +8,8 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import Context
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from agents import AgentBase, RunContextWrapper
 from agents.mcp import MCPServer
@@ -40,7 +40,9 @@ class Connection:
         self._over = asyncio.Event()
         self._retired = False
         self._expiry: asyncio.TimerHandle | None = None
-        self._task = asyncio.create_task(self._hold(before))
+        # It outlives the step that is the first to need it: it must not keep what that step knows, nor go on with it.
+        self._task = self._loop.create_task(self._hold(before), context=Context())
+        self._task.add_done_callback(self._forget, context=Context())
 
     @classmethod
     def to(cls, server: MCPServer) -> "Connection":
@@ -61,7 +63,8 @@ class Connection:
         """One use less."""
         self._users -= 1
         if self._users == 0 and self._here():
-            self._expiry = self._loop.call_later(0 if self._retired else LINGER_S, self._over.set)
+            delay_s = 0 if self._retired else LINGER_S
+            self._expiry = self._loop.call_later(delay_s, self._over.set, context=Context())
 
     def retire(self) -> None:
         """Something failed by it: nobody else begins to use it."""
@@ -74,6 +77,10 @@ class Connection:
 
     def _here(self) -> bool:
         return not self._task.done() and self._loop is asyncio.get_running_loop()
+
+    def _forget(self, _: object) -> None:
+        if _connections.get(self._server) is self:
+            del _connections[self._server]
 
     async def _hold(self, before: "Connection | None") -> None:
         if before is not None and before._here():
@@ -90,7 +97,8 @@ class Connection:
             await self._server.cleanup()
 
 
-_connections: WeakKeyDictionary[MCPServer, Connection] = WeakKeyDictionary()
+_connections: dict[MCPServer, Connection] = {}
+"""Those that are there, or about to be."""
 
 
 class DurableServer(MCPServer):

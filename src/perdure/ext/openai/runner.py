@@ -28,13 +28,12 @@ from perdure.ext.failures import final
 from perdure.ext.openai.config import durable_config
 from perdure.ext.openai.escape import escaping, landing
 from perdure.ext.openai.run import Run, current_run, run_var
-from perdure.ext.openai.session import DurableSession, durable_session
+from perdure.ext.openai.session import DurableSession, check_not_durable, durable_session
 from perdure.ext.openai.twins import Twins, check_resumed
 from perdure.sdk.capabilities.runs import RunOptions
 from perdure.sdk.foreign_awaits import unwatched
 
 C = TypeVar("C")
-T = TypeVar("T")
 
 _NO_STREAM = (
     "cannot stream in a durable run: a stream that breaks off could not go on where it was. Use DurableRunner.run, and "
@@ -99,6 +98,7 @@ class _Durable(AgentRunner):
     async def run(self, starting_agent: Agent[Any], input: Any, **kwargs: Any) -> RunResult:
         around = current_run()
         if around is None:
+            check_not_durable(kwargs.get("session"))
             return await self._before.run(starting_agent, input, **kwargs)
         check_resumed(input)
         given = kwargs.get("run_config")
@@ -115,6 +115,7 @@ class _Durable(AgentRunner):
     def run_streamed(self, starting_agent: Agent[Any], input: Any, **kwargs: Any) -> RunResultStreaming:
         if current_run() is not None:
             raise UsageError(f"agent {starting_agent.name!r} {_NO_STREAM}")
+        check_not_durable(kwargs.get("session"))
         return self._before.run_streamed(starting_agent, input, **kwargs)
 
     def run_sync(self, starting_agent: Agent[Any], input: Any, **kwargs: Any) -> RunResult:
@@ -126,6 +127,9 @@ def _install() -> None:
     runner = get_default_agent_runner()
     if not isinstance(runner, _Durable):
         set_default_agent_runner(_Durable(runner))
+
+
+_install()  # here too, so that it sees a DurableSession that is given to a run which is not durable
 
 
 @contextmanager

@@ -12,14 +12,14 @@ from agents import (
 )
 from pydantic import BaseModel
 
-from perdure.errors import NotInHandler, UsageError
+from perdure.errors import UsageError
 from perdure.ext.conversation import Conversations
 from perdure.ext.durable_here import durable_here
 from perdure.ext.openai.escape import escaping
 from perdure.ext.openai.messages import as_messages
 from perdure.ext.openai.recorded import recorded
 from perdure.ext.state_log import StateLog
-from perdure.sdk.context import ObjectContext, ObjectSharedContext
+from perdure.sdk.context import ObjectSharedContext
 
 
 class DurableSession(SessionABC):
@@ -29,21 +29,17 @@ class DurableSession(SessionABC):
     In a shared handler it can be read: `await DurableSession().get_items()`.
 
     Raises:
-        NotInHandler: this is no handler of a virtual object or workflow.
+        UsageError: this is a handler of a plain service, which has no state.
     """
 
     def __init__(self, name: str = "items", session_settings: SessionSettings | None = None) -> None:
-        ctx = durable_here("DurableSession")
-        if not isinstance(ctx, (ObjectContext, ObjectSharedContext)):
-            raise NotInHandler(
-                "DurableSession keeps its items in the state of a virtual object or workflow, and this handler "
-                f"is a plain service's: make {ctx.target.split('/')[0]} a VirtualObject, whose key is the session's"
-            )
+        context = durable_here("DurableSession")
+        self._log = StateLog(context, name)
+        ctx = cast("ObjectSharedContext", context)  # as it has state
         self.session_id = f"{ctx.target.rpartition('/')[0]}/{ctx.key()}"
         self.session_settings = session_settings
         self._ctx = ctx
         self._name = name
-        self._log = StateLog(ctx, name)
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
         """The items in order, or so many of the last."""
@@ -101,6 +97,19 @@ class RecordedSession(SessionABC):
     async def _recorded(self, verb: str, body: Callable[[], Awaitable[Any]]) -> Any:
         with escaping():
             return await recorded("session", f"{verb} session {self.session_id}", body)
+
+
+def check_not_durable(session: Session | None) -> None:
+    """Checks that a run which is not durable has no session that is.
+
+    Raises:
+        UsageError: it has one, so it would be taken for a durable run.
+    """
+    if isinstance(session, DurableSession):
+        raise UsageError(
+            "Runner was given a DurableSession, but records no model call and no tool: they would be done again on "
+            "each attempt. Use DurableRunner.run, with the same arguments"
+        )
 
 
 def durable_session(session: Session | None) -> Session | None:

@@ -7,8 +7,7 @@ as often as its options say before the model hears of an error.
 import copy
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, overload
-from weakref import WeakKeyDictionary
+from typing import Any, Final, overload
 
 from agents import FunctionTool, ToolOriginType, function_tool
 from agents.tool import ToolErrorFunction, get_function_tool_origin
@@ -90,19 +89,20 @@ def _runs_agent(tool: FunctionTool) -> bool:
     return origin is not None and origin.type is ToolOriginType.AGENT_AS_TOOL
 
 
-_invokers: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-"""What `_rebuilt` made of tools that were used before."""
+_REBUILT: Final = "__perdure_rebuilt__"
+"""Where `_rebuilt` keeps what it made of a tool, for as long as there is that tool."""
 
 
 def _rebuilt(invoke: Any, function: Callable[..., Any], tool: FunctionTool) -> Any:
     """What the SDK would invoke, had the tool been made of the recorded function."""
-    if invoke not in _invokers:
+    made = getattr(invoke, _REBUILT, None)
+    if made is None:
         recorded = recording_function(function, how_recorded(function))
         made = function_tool(
             recorded, name_override=tool.name, use_docstring_info=False, strict_mode=tool.strict_json_schema
-        )
-        _invokers[invoke] = made.on_invoke_tool
-    return _invokers[invoke]
+        ).on_invoke_tool
+        setattr(invoke, _REBUILT, made)
+    return made
 
 
 def _wrapped(invoke: Callable[..., Awaitable[Any]], name: str) -> Callable[..., Awaitable[Any]]:

@@ -8,8 +8,9 @@ import asyncio
 import logging
 import sys
 from collections.abc import Container
+from contextvars import Context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from perdure.ext.missing import needs
 from perdure.sdk.tasks import start
@@ -35,6 +36,12 @@ class Connection(WrapperToolset[AgentDepsT]):
 
     async def get_instructions(self, ctx: RunContext[AgentDepsT]) -> Any:
         return await self.wrapped.get_instructions(ctx)
+
+    async def __aenter__(self) -> Self:
+        # Runs may share what is opened here, so it must not keep what this step knows, nor go on with it.
+        opening: Any = self.wrapped.__aenter__()
+        await asyncio.Task(opening, loop=asyncio.get_running_loop(), context=Context())
+        return self
 
     async def __aexit__(self, *args: Any) -> None:
         task = start(asyncio.get_running_loop(), self._close(*args))

@@ -1,6 +1,6 @@
 """Conversations that are kept in the state of a virtual object, a message a key."""
 
-from typing import Any
+from typing import Any, cast
 
 from perdure.ext.conversation import Conversations
 from perdure.ext.missing import needs
@@ -49,5 +49,5 @@ class DurableConversation:
         new = conversation.messages[conversation.new_message_index or 0 :]
         await self._log.append(ModelMessagesTypeAdapter.dump_python(new, mode="json"))
         told = {"usage", "conversation_id", "deferred_tool_requests"}
-        assert isinstance(self._ctx, ObjectContext), "a shared handler cannot write"
-        self._ctx.set(self._name, ConversationTypeAdapter.dump_python(conversation, mode="json", include=told))
+        ctx = cast("ObjectContext", self._ctx)  # else nothing could have been appended
+        ctx.set(self._name, ConversationTypeAdapter.dump_python(conversation, mode="json", include=told))

@@ -1,5 +1,8 @@
 """Requests to models, and responses, as the journal has them."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
 from perdure.errors import TerminalError
@@ -9,6 +12,7 @@ from perdure.ext.missing import needs
 from perdure.ext.pydantic_ai.messages import as_message, as_messages
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
+    from pydantic_ai._unsupported_settings import suppress_warnings  # private: a public way there is none
     from pydantic_ai.durable_exec import ModelRequestParams, ResultCodec
     from pydantic_ai.exceptions import ModelHTTPError
     from pydantic_ai.messages import ModelResponse
@@ -48,6 +52,21 @@ def asked(agent: str, model: str, params: ModelRequestParams) -> Asked:
         settings=to_jsonable_python(settings, fallback=repr),
         agent=agent,
     )
+
+
+def asked_once(params: ModelRequestParams) -> ModelRequestParams:
+    """The request as one that the provider's client does not try again by itself, unless the settings say so.
+
+    It would wait inside of the step, where nobody sees it, and multiply what the options allow.
+    """
+    return replace(params, model_settings={"max_retries": 0, **(params.model_settings or {})})
+
+
+@contextmanager
+def no_word_of_retries(params: ModelRequestParams) -> Generator[None]:
+    """A model whose client knows no retries does not warn of a setting that nobody made."""
+    with suppress_warnings([] if "max_retries" in (params.model_settings or {}) else ["max_retries"]):
+        yield
 
 
 def said(response: ModelResponse) -> Said:

@@ -16,8 +16,15 @@ from perdure.ext.failures import is_cancel
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
 from perdure.ext.pydantic_ai.attempts import cancels
-from perdure.ext.pydantic_ai.model_requests import ModelRefused, asked, response_codec, said
-from perdure.ext.pydantic_ai.tools import recording_of
+from perdure.ext.pydantic_ai.model_requests import (
+    ModelRefused,
+    asked,
+    asked_once,
+    no_word_of_retries,
+    response_codec,
+    said,
+)
+from perdure.ext.pydantic_ai.tools import recording_of, steers
 from perdure.ext.tool_calls import Recording, Step, WithContext, tool_step, with_context_only
 from perdure.sdk.capabilities.runs import RunOptions
 
@@ -106,24 +113,26 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
 
     async def _model_call(self, name: str, params: ModelRequestParams) -> R:
         request = asked(self._recorder.agent, name, params)
-        body = _Body(self._operation, cast("P", params))
+        body = _Body(self._operation, cast("P", asked_once(params)))
         codec = response_codec(self._operation.result_codec)
         # The response type of streams also admits what version 2.59 recorded, which nothing here ever did.
         read = cast("Callable[[R], Said]", said)
         try:
-            return await body.reported(model_call(request, body.run, codec, read, self._recorder.model_options))
+            with no_word_of_retries(params):
+                return await body.reported(model_call(request, body.run, codec, read, self._recorder.model_options))
         except (Cancelled, TimedOut):
             raise
         except TerminalError as error:
             raise ModelRefused(error, name) from error
 
     async def _tool_call(self, params: Any, recording: Recording) -> R:
-        if isinstance(recording, WithContext):
-            _refuse_timeout(params)
-            return await with_context_only(params.name, partial(self._operation.handler, params))
-        body = _Body(self._operation, params)
         arguments = to_jsonable_python(params.tool_args, fallback=repr)
         call_id: str | None = params.ctx.tool_call_id
+        if isinstance(recording, WithContext):
+            _refuse_timeout(params)
+            act, codec = partial(self._operation.handler, params), None if steers(params.tool) else self._codec()
+            return await with_context_only(params.name, act, arguments, codec, call_id)
+        body = _Body(self._operation, params)
         return await body.reported(
             tool_step(params.name, arguments, body.run, self._codec(), recording.options, call_id)
         )

@@ -29,10 +29,20 @@ def recording_of(tool: "ToolsetTool[Any] | None", kind: str, otherwise: Recordin
     return Step() if function is None else how_recorded(function, otherwise)
 
 
+def steers(tool: "ToolsetTool[Any] | None") -> bool:
+    """Whether it takes the run's context, and so may change what is in it, or cancel the run."""
+    held = None if tool is None else _held(tool)
+    return held is not None and bool(held.takes_ctx)
+
+
 def _function(tool: ToolsetTool[Any]) -> Callable[..., Any] | None:
+    held = _held(tool)
+    return None if held is None else held.function
+
+
+def _held(tool: ToolsetTool[Any]) -> Any:
     toolset: Any = tool.toolset
     if not isinstance(tool, FunctionToolsetTool) or not isinstance(toolset, FunctionToolset):
         return None
     tools: dict[str, Any] = toolset.tools
-    held = tools.get(tool.original_name or tool.tool_def.name)
-    return None if held is None else held.function
+    return tools.get(tool.original_name or tool.tool_def.name)
