@@ -20,7 +20,7 @@ from langgraph.types import Command, Send, interrupt
 
 import perdure
 from perdure.errors import NotInHandler, UsageError
-from perdure.ext.langchain import DurableCheckpointer, DurableMiddleware, current_context
+from perdure.ext.langchain import DurableCheckpointer, DurableMiddleware, current_context, durable_model
 from perdure.testing import Harness
 from perdure.testing.model import Reply, ScriptedModel
 from perdure.testing.virtual_time import StandsStill
@@ -458,6 +458,74 @@ async def test_the_functional_interface_is_durable_with_async_functions() -> Non
         [answered] = h.invocations(answer)
         assert "part 0" not in [getattr(each.message, "name", "") for each in h.envelopes(answered.id)]
         await h.crash_at_every_step(answer, "yes", key="k", before=before)
+
+
+async def test_plain_functions_of_the_functional_interface_are_steps() -> None:
+    class World:
+        @staticmethod
+        def did(part: int) -> str:
+            raise AssertionError("the harness's spy stands here")
+
+    @task
+    def work(part: int) -> str:
+        return World.did(part)
+
+    @entrypoint(checkpointer=DurableCheckpointer())
+    async def flow(parts: int) -> list[str]:
+        return list(await asyncio.gather(*(work(part) for part in range(parts))))
+
+    @entrypoint(checkpointer=DurableCheckpointer())
+    def plain(parts: int) -> list[str]:
+        return [each.result() for each in [work(part) for part in range(parts)]]
+
+    flows = perdure.VirtualObject("Flows")
+
+    @flows.handler()
+    async def run(ctx: perdure.ObjectContext, parts: int) -> list[str]:
+        return await flow.ainvoke(parts, thread(ctx))
+
+    @flows.handler()
+    async def run_plain(ctx: perdure.ObjectContext, parts: int) -> list[str]:
+        return await plain.ainvoke(parts, thread(ctx))
+
+    def steps(h: Harness, handler: Any) -> list[str]:
+        [seen] = h.invocations(handler)
+        named = [getattr(each.message, "name", "") for each in h.envelopes(seen.id)]
+        return [name for name in named if name.startswith("task ")]
+
+    async with Harness(flows) as h:
+        World.did = h.spy(lambda part: f"did {part}")  # type: ignore[method-assign]
+        assert await h.call(run, 3, key="k") == ["did 0", "did 1", "did 2"]
+        assert steps(h, run) == ["task work"] * 3
+        assert await h.call(run_plain, 2, key="p") == ["did 0", "did 1"]
+        assert steps(h, run_plain) == ["task plain"]
+        await h.crash_at_every_step(run, 2, key="again")
+
+
+async def test_an_agent_with_a_thread_and_a_model_that_nothing_records_is_refused(
+    chat: ChatOpenAI, model: ScriptedModel
+) -> None:
+    forgot = create_agent(chat, checkpointer=DurableCheckpointer())
+    by_model = create_agent(durable_model(chat), checkpointer=DurableCheckpointer())
+    chats = perdure.VirtualObject("Chats")
+
+    @chats.handler()
+    async def undurable(ctx: perdure.ObjectContext, text: str) -> str:
+        try:
+            return (await forgot.ainvoke({"messages": [("user", text)]}, thread(ctx)))["messages"][-1].text
+        except UsageError as error:
+            return str(error)
+
+    @chats.handler()
+    async def durable(ctx: perdure.ObjectContext, text: str) -> str:
+        return (await by_model.ainvoke({"messages": [("user", text)]}, thread(ctx)))["messages"][-1].text
+
+    model.script = lambda request: Reply("hello")
+    before = len(model.log.calls)
+    async with Harness(chats) as h:
+        assert "ChatOpenAI is asked in a graph with a DurableCheckpointer" in await h.call(undurable, "hi", key="a")
+        assert len(model.log.calls) == before
+        assert await h.call(durable, "hi", key="b") == "hello"
 
 
 async def test_a_graph_within_a_graph_is_interrupted_and_goes_on() -> None:

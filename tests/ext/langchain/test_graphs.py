@@ -2,6 +2,8 @@
 
 import asyncio
 import operator
+import threading
+from contextvars import copy_context
 from datetime import timedelta
 from typing import Annotated, Any, TypedDict
 
@@ -12,6 +14,7 @@ from langchain_openai import ChatOpenAI
 from langgraph.errors import GraphRecursionError
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import RetryPolicy, Send
+from langsmith._internal._aiter import aio_to_thread
 
 import perdure
 from perdure.errors import TerminalError
@@ -183,6 +186,36 @@ async def test_a_graph_that_takes_too_many_steps_ends_for_good() -> None:
         with pytest.raises(TerminalError, match="Recursion limit of 4 reached"):
             await h.call(run, 0)
         assert await h.call(catch) == "caught"
+
+
+async def test_a_graph_inside_of_a_run_is_tried_as_often_as_the_run() -> None:
+    """Nothing of it is recorded, so that another try may end otherwise; and what blocks in it goes into a thread."""
+    tries: list[bool] = []
+
+    async def again(state: State) -> State:
+        return {"said": ["again"]}
+
+    builder = StateGraph(State)
+    builder.add_node(again)
+    builder.add_edge(START, "again")
+    builder.add_conditional_edges("again", lambda state: "again" if len(tries) < 2 else END, ["again", END])
+    graph = builder.compile()
+    service = perdure.Service("Graph")
+
+    async def inner() -> str:
+        tries.append(True)
+        await graph.ainvoke({}, {"recursion_limit": 4})
+        here = await aio_to_thread(copy_context(), threading.current_thread)
+        return "in the loop" if here is threading.main_thread() else "in a thread"
+
+    @service.handler()
+    async def run(ctx: perdure.Context) -> str:
+        options = perdure.RunOptions[str](max_attempts=3, initial_retry_interval=timedelta(seconds=1))
+        return await ctx.run_typed("graph", inner, options)
+
+    async with Harness(service) as h:
+        assert await h.call(run) == "in a thread"
+        assert len(tries) == 2
 
 
 async def test_an_agent_over_its_limit_ends_for_good(chat: ChatOpenAI, model: ScriptedModel) -> None:

@@ -25,6 +25,10 @@ def test_without_langchain_it_says_what_to_install() -> None:
         ("langgraph.pregel._checkpoint", "uuid6"),
         ("langgraph.graph.message", "uuid"),
         ("langgraph._internal._future", "EAGER_NOT_SUPPORTED"),
+        ("langgraph._internal._runnable", "run_in_executor"),
+        ("langgraph.pregel._call", "run_in_executor"),
+        ("langgraph.pregel._utils", "_is_executor_backed_afunc"),
+        ("langchain_core.output_parsers.base", "run_in_executor"),
     ],
 )
 def test_a_langgraph_with_other_names_is_refused_when_imported(module: str, name: str) -> None:
@@ -35,3 +39,13 @@ def test_a_langgraph_with_other_names_is_refused_when_imported(module: str, name
 def test_it_is_imported_only_when_asked_for() -> None:
     code = "import sys, perdure, perdure.ext.remote_tools; sys.exit(any('langchain' in each for each in sys.modules))"
     assert error_of(code) == "it worked"
+
+
+@pytest.mark.parametrize("imported", ["", "import perdure.ext.langchain\n"])
+@pytest.mark.parametrize(("kind", "said"), [("async def", "it worked"), ("def", "ValueError: Node timeouts are only ")])
+def test_only_async_nodes_may_have_a_timeout_as_ever(imported: str, kind: str, said: str) -> None:
+    """LangGraph tells plain functions by what it has put around them; the graph may be begun before our import."""
+    begin = "from langgraph.graph import START, StateGraph\nbuilder = StateGraph(dict)\n"
+    node = f"{kind} node(state): return {{}}\nbuilder.add_node(node, timeout=1)\nbuilder.add_edge(START, 'node')\n"
+    assert error_of(begin + imported + node + "builder.compile()").startswith(said)
+    assert error_of(begin + node + imported + "builder.compile()").startswith(said)

@@ -12,7 +12,7 @@ from langchain.tools import BaseTool, InjectedState, InjectedToolCallId, tool
 from langchain_core.messages import ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.tools import ToolException
+from langchain_core.tools import StructuredTool, ToolException
 from langchain_openai import ChatOpenAI
 from langgraph.prebuilt import ToolNode
 from langgraph.types import Command
@@ -93,6 +93,54 @@ async def test_an_async_function_that_is_marked_is_a_step(chat: ChatOpenAI, mode
     async with Harness(service) as h:
         assert json.loads(await h.call(ask, "go")) == {"what": "lamp", "parts": [1, 2]}
         await h.crash_at_every_step(ask, "go", model=model)
+
+
+async def test_an_async_function_that_awaits_nothing_runs_once(chat: ChatOpenAI, model: ScriptedModel) -> None:
+    """It blocks, as people write it: what it did must not be done again when the handler is replayed."""
+    charged: list[int] = []
+
+    async def charge(amount: int) -> str:
+        """Charges a card."""
+        charged.append(amount)
+        if amount > 100:
+            raise ToolException("too dear")
+        return f"receipt {len(charged)}"
+
+    amounts = {"small": 7, "dear": 101, "large": 99}
+    tools = [StructuredTool.from_function(coroutine=charge, name=each, handle_tool_error=True) for each in amounts]
+    model.script = lambda request: (
+        Reply(" ".join(request.results.values()))
+        if request.results
+        else Reply.calling(*((name, {"amount": amount}) for name, amount in amounts.items()))
+    )
+    service, ask = asking(create_agent(chat, tools, middleware=[DurableMiddleware()]))
+    async with Harness(service, always_replay=True) as h:
+        assert await h.call(ask, "go") == "receipt 1 too dear receipt 3"
+        assert charged == [7, 101, 99]
+        assert names(h, ask)[1:4] == [f"tool {each} returned" for each in amounts]
+
+
+async def test_an_async_function_may_return_anything(chat: ChatOpenAI, model: ScriptedModel) -> None:
+    """What it gives reaches the model as LangChain tells it, recorded or not."""
+
+    class Price:
+        def __str__(self) -> str:
+            return "7 EUR"
+
+    async def price() -> Any:
+        """A price."""
+        return Price()
+
+    async def parts() -> Any:
+        """The parts."""
+        return {"parts": ["shade"]}
+
+    model.script = lambda request: (
+        Reply(" ".join(request.results.values())) if request.results else Reply.calling(("price", {}), ("parts", {}))
+    )
+    service, ask = asking(create_agent(chat, [price, parts], middleware=[DurableMiddleware()]))
+    async with Harness(service, always_replay=True) as h:
+        assert await h.call(ask, "go") == '7 EUR {"parts": ["shade"]}'
 
 
 class Search(BaseTool):

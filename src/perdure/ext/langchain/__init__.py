@@ -13,6 +13,7 @@ from perdure.ext.langchain.mcp import durable_mcp_tools
 from perdure.ext.langchain.middleware import DurableMiddleware
 from perdure.ext.langchain.model import durable_model
 from perdure.ext.langchain.nodes import durable_node, record_plain_functions
+from perdure.ext.langchain.unrecorded import refuse_unrecorded_models
 from perdure.ext.remote_tools import remote_tool
 from perdure.ext.tool_calls import Step, WithContext, as_step, with_context
 from perdure.sdk.context import current_context, current_object_context
@@ -20,6 +21,7 @@ from perdure.sdk.context import current_context, current_object_context
 repeat_what_is_drawn()
 record_plain_functions()
 mark_as_final()
+refuse_unrecorded_models()
 
 __all__ = [
     "DurableCheckpointer",

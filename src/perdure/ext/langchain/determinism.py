@@ -160,7 +160,7 @@ async def _call(executor: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any
 async def _trace(
     default: Callable[..., Awaitable[Any]], variables: Variables, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Any:
-    if context_var.get() is not None:
+    if in_handler() is not None:
         return variables.run(fn, *args, **kwargs)
     if _kept_override is not None:
         return await _kept_override(default, variables, fn, *args, **kwargs)

@@ -1,15 +1,16 @@
 """Exceptions by which a graph or an agent gives up on its own rules: in a handler, no retry mends them.
 
-They follow from what is recorded, so that another attempt would come to the same. They are raised deep in the
-libraries, on ways that no hook sees; so it is their classes that mark them, as they are made.
+They follow from what is recorded, so that another attempt would come to the same. (Inside of a run nothing is, and its
+next try may do better.) They are raised deep in the libraries, on ways that no hook sees; so it is their classes that
+mark them, as they are made.
 """
 
 from functools import wraps
 from typing import Any
 
 from perdure.ext.failures import final
+from perdure.ext.langchain.determinism import in_handler
 from perdure.ext.missing import needs
-from perdure.sdk.context import context_var
 
 with needs("langchain", extra="langchain"):
     from langchain.agents.middleware.model_call_limit import ModelCallLimitExceededError
@@ -26,7 +27,7 @@ FINAL: tuple[type[Exception], ...] = (
 
 
 def mark_as_final() -> None:
-    """Has these exceptions marked, wherever they are raised in a handler. To be done once."""
+    """Has these exceptions marked, wherever they are raised in a handler, outside of runs. To be done once."""
     for kind in FINAL:
         _mark(kind)
 
@@ -37,7 +38,7 @@ def _mark(kind: type[Exception]) -> None:
     @wraps(made)
     def __init__(self: Exception, *args: Any, **kwargs: Any) -> None:
         made(self, *args, **kwargs)
-        if context_var.get() is not None:
+        if in_handler() is not None:
             final(self)
 
     kind.__init__ = __init__

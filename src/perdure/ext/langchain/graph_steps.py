@@ -34,9 +34,16 @@ Record: TypeAlias = Callable[[Callable[[], Awaitable[Outcome]]], Awaitable[Outco
 
 
 async def graph_step(
-    name: str, execute: Callable[[], Awaitable[Any]], record: Record, config: Mapping[str, Any]
+    name: str,
+    execute: Callable[[], Awaitable[Any]],
+    record: Record,
+    config: Mapping[str, Any],
+    *,
+    with_context: bool = False,
 ) -> Any:
     """Executes what `record` records, as part of the graph that `config` is of.
+
+    `with_context`: the body may have used the context, and is recorded only if it did not.
 
     Raises:
         GraphInterrupt, ToolException: as the body raised it.
@@ -53,6 +60,8 @@ async def graph_step(
         except GraphInterrupt as interrupt:
             return Outcome(interrupts=list(interrupt.args[0]), answers=answers.given)
         except GraphBubbleUp as error:
+            if with_context:
+                raise
             raise UsageError(
                 f"{name!r} raised {type(error).__name__}, which a step cannot hand on to the graph: make it "
                 "`async def`, to be run with the context"

@@ -14,7 +14,7 @@ from perdure.ext.failures import final
 from perdure.ext.langchain.determinism import inline
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
 from perdure.ext.langchain.model import Recorder, recorded
-from perdure.ext.langchain.tools import letting_cancels_pass, recording_of, run_with_context
+from perdure.ext.langchain.tools import recording_of, run_with_context, with_its_context
 from perdure.ext.missing import needs
 from perdure.ext.tool_calls import Recording, Step, tool_step
 from perdure.sdk.capabilities.runs import RunOptions
@@ -76,7 +76,7 @@ class DurableMiddleware(AgentMiddleware[Any, Any, Any]):
                 return await tool_step(tool.name, call["args"], body, OUTCOME, recording.options, call["id"])
 
             return await graph_step(tool.name, lambda: handler(request), record, config)
-        passing = request.override(tool=letting_cancels_pass(tool))
+        passing = request.override(tool=with_its_context(tool, cast(Any, call), config))
         return await run_with_context(tool.name, lambda: handler(passing))
 
     def wrap_model_call(self, request: Any, handler: Any) -> NoReturn:

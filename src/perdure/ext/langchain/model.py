@@ -74,6 +74,11 @@ def recorded(model: M, options: RunOptions[Any] | None) -> M:
     return durable
 
 
+def is_recorded(model: BaseChatModel) -> bool:
+    """Whether it is a durable model."""
+    return isinstance(model, _Recorded)
+
+
 class _Recorded:
     """What stands in front of a model's own class. It is entered anew for each request, in the run that records it."""
 

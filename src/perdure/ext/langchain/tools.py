@@ -1,15 +1,18 @@
 """Tools: which is recorded how."""
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from perdure.errors import Cancelled
 from perdure.ext.langchain.cancelling import CancelledInGraph
+from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
 from perdure.ext.missing import needs
 from perdure.ext.tool_calls import Recording, Step, how_recorded, with_context_only
 
 with needs("langchain", extra="langchain"):
+    from langchain_core.messages.tool import ToolOutputMixin
     from langchain_core.tools import BaseTool, StructuredTool
 
 _OF_LIBRARIES: Final = ("langchain_mcp_adapters.", "langchain_community.")
@@ -32,17 +35,38 @@ async def run_with_context(name: str, execute: Callable[[], Awaitable[Any]]) -> 
         raise CancelledInGraph from error
 
 
-def letting_cancels_pass(tool: BaseTool) -> BaseTool:
-    """The tool; that its invocation was cancelled is nothing that anybody on the way can make an answer of."""
+def with_its_context(tool: BaseTool, call: Mapping[str, Any], config: Mapping[str, Any]) -> BaseTool:
+    """The tool, for one call with the context. LangChain runs the function in a task of its own; it is watched there.
+
+    What a function gives that neither used the context nor awaited anything is recorded. That the invocation was
+    cancelled is nothing that anybody on the way can make an answer of.
+    """
     if not isinstance(tool, StructuredTool) or tool.coroutine is None:
         return tool
-    body = tool.coroutine
+    function = tool.coroutine
 
-    @wraps(body)
-    async def passing(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return await body(*args, **kwargs)
-        except Cancelled as error:
-            raise CancelledInGraph from error
+    @wraps(function)
+    async def watched(*args: Any, **kwargs: Any) -> Any:
+        async def execute() -> Any:
+            return _as_said(await function(*args, **kwargs))
 
-    return tool.model_copy(update={"coroutine": passing})
+        async def record(body: Callable[[], Awaitable[Outcome]]) -> Outcome:
+            return await with_context_only(tool.name, body, call["args"], OUTCOME, call["id"])
+
+        return await graph_step(tool.name, execute, record, config, with_context=True)
+
+    return tool.model_copy(update={"coroutine": watched})
+
+
+def _as_said(value: Any) -> Any:
+    """What a function gave, as far as the model is told of it: of other objects, their text."""
+    if isinstance(value, tuple):  # a content with its artifact
+        return cast(Any, value)
+    parts = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if any(isinstance(each, ToolOutputMixin) for each in parts):  # messages and commands
+        return cast(Any, value)
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return str(cast(Any, value))
+    return cast(Any, value)
