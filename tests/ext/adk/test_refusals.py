@@ -15,8 +15,8 @@ from google.adk.tools import AgentTool
 from google.genai.types import UserContent
 
 import perdure
-from perdure.errors import NotInHandler, TerminalError, UsageError
-from perdure.ext.adk import DurablePlugin
+from perdure.errors import NotInHandler, UsageError
+from perdure.ext.adk import DurablePlugin, DurableSessionService
 from perdure.testing import Harness
 from perdure.testing.model import Reply, ScriptedModel
 from tests.ext.adk.asking import SESSION, USER, Asking, assistant, runner_of
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def refused(asking: Asking, saying: str) -> None:
-    async with Harness([asking.service]) as h:
-        with pytest.raises(TerminalError, match=saying):
+    async with Harness([asking.service], disable_retries=True) as h:
+        with pytest.raises(AssertionError, match=saying):
             await h.call(asking.ask_once, "Go")
 
 
@@ -70,6 +70,29 @@ async def test_an_agent_as_a_node_without_the_plugin(model: ScriptedModel) -> No
     asking.answer = with_request
     await refused(asking, "include_plugins=False")
     assert not model.log.calls
+
+
+async def test_a_durable_session_without_the_plugin(model: ScriptedModel) -> None:
+    app = App(name="tested", root_agent=assistant())
+    asking = Asking(Runner(app=app, session_service=DurableSessionService()))
+    await refused(asking, r"without DurablePlugin(.|\n)*plugins=\[DurablePlugin\(\)\]")
+    assert not model.log.calls
+
+
+async def test_a_refusal_is_retried_as_code_can_be_mended(model: ScriptedModel) -> None:
+    model.script = lambda request: Reply("mended")
+    asking = Asking(assistant(code_executor=UnsafeLocalCodeExecutor()))
+    service = perdure.Service("Mending")
+
+    @service.handler()
+    async def ask(ctx: perdure.Context) -> str:
+        try:
+            return await asking.answer("Go")
+        finally:
+            asking.runner = runner_of(assistant())
+
+    async with Harness([service]) as h:
+        assert await h.call(ask) == "mended"
 
 
 async def first_of(run: AsyncGenerator[Any, None]) -> Any:

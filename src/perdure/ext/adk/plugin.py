@@ -6,6 +6,7 @@ place for this one run: a copy with a durable model and durable tools. The user'
 
 from typing import Any
 
+from perdure.ext.adk.begun import Begun
 from perdure.ext.adk.clock import Clock, provide, set_clock
 from perdure.ext.adk.failures import Unheeded, settle
 from perdure.ext.adk.model import durable_model
@@ -64,12 +65,14 @@ class DurablePlugin(BasePlugin):
         if not (known or isinstance(invocation_context.session_service, DurableSessionService)):
             # ADK made it by chance: of the session services only ours is asked before, and sees to it.
             invocation_context.invocation_id = new_invocation_context_id()
-        ctx.attached(_Begun).runs.add(invocation_context.invocation_id)
+        ctx.attached(Begun).runs.add(invocation_context.invocation_id)
 
     async def before_run_callback(self, *, invocation_context: InvocationContext) -> types.Content | None:
         """The same, also without a message."""
-        if invocation_context.invocation_id not in durable_here(_RUNNER).attached(_Begun).runs:
+        begun = durable_here(_RUNNER).attached(Begun)
+        if invocation_context.invocation_id not in begun.runs:
             await self._begin(invocation_context)
+            begun.runs.add(invocation_context.invocation_id)
 
     async def after_run_callback(self, *, invocation_context: InvocationContext) -> None:
         """A run is over; it fails if it should have ended earlier."""
@@ -143,13 +146,6 @@ class DurablePlugin(BasePlugin):
         if isinstance(tool, BaseToolset):
             return durable_toolset(tool, invocation_id, self._tool_options)
         return durable_tool(tool if isinstance(tool, BaseTool) else FunctionTool(tool), self._tool_options)
-
-
-class _Begun:
-    """What runs have begun with a message, by ADK's id."""
-
-    def __init__(self) -> None:
-        self.runs: set[str] = set()
 
 
 def _is_made_up(tool: BaseTool) -> bool:

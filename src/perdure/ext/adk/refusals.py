@@ -1,7 +1,6 @@
 """What of ADK cannot be durable. It says so and stops, rather than run without a journal."""
 
 from perdure.errors import UsageError
-from perdure.ext.failures import final
 from perdure.ext.missing import needs
 
 with needs("google-adk", extra="adk"):
@@ -19,14 +18,12 @@ _SHELLS = {f"google.adk.agents.{kind}_agent" for kind in ("sequential", "paralle
 def check_run(invocation_context: InvocationContext) -> None:
     """Raises `UsageError` for a run that streams."""
     if invocation_context.live_request_queue is not None:
-        raise final(UsageError("run_live cannot be durable: use run_async"))
+        raise UsageError("run_live cannot be durable: use run_async")
     config = invocation_context.run_config
     if config is not None and (config.streaming_mode.value is not None or config.support_cfc):
-        raise final(
-            UsageError(
-                "streaming cannot be durable: parts of an answer are shown before it is recorded. Run the agent "
-                "without streaming_mode and support_cfc"
-            )
+        raise UsageError(
+            "streaming cannot be durable: parts of an answer are shown before it is recorded. Run the agent "
+            "without streaming_mode and support_cfc"
         )
 
 
@@ -36,27 +33,21 @@ def check_agent(agent: BaseAgent) -> None:
     if isinstance(agent, LlmAgent):
         executor = agent.code_executor
         if executor is not None and not isinstance(executor, BuiltInCodeExecutor):
-            raise final(
-                UsageError(
-                    f"agent {agent.name!r} has a {type(executor).__name__}: what code it runs would not be recorded. "
-                    "Make it a tool"
-                )
+            raise UsageError(
+                f"agent {agent.name!r} has a {type(executor).__name__}: what code it runs would not be recorded. "
+                "Make it a tool"
             )
     elif kind.__module__.startswith("google.adk.") and kind.__module__ not in _SHELLS:
-        raise final(
-            UsageError(
-                f"agent {agent.name!r} is a {kind.__name__}: what it asks others would not be recorded. Call it "
-                "in a tool that is one step, or give it a service of its own and call that by remote_tool"
-            )
+        raise UsageError(
+            f"agent {agent.name!r} is a {kind.__name__}: what it asks others would not be recorded. Call it "
+            "in a tool that is one step, or give it a service of its own and call that by remote_tool"
         )
 
 
 def check_tool(tool: BaseTool) -> None:
     """Raises `UsageError` for a tool that runs an agent without the plugin."""
     if isinstance(tool, AgentTool) and not tool.include_plugins:
-        raise final(
-            UsageError(
-                f"AgentTool {tool.name!r} has include_plugins=False: its agent would run without DurablePlugin, and "
-                "nothing of it would be recorded. Leave include_plugins on"
-            )
+        raise UsageError(
+            f"AgentTool {tool.name!r} has include_plugins=False: its agent would run without DurablePlugin, and "
+            "nothing of it would be recorded. Leave include_plugins on"
         )

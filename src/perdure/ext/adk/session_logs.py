@@ -1,7 +1,7 @@
 """Where sessions are kept: lists that only grow, in the state of a virtual object, or else as long as the invocation.
 
 A session is a list of its events. What state it has is what the events changed, one after the other, so nothing else is
-stored; likewise what is known of a user, and of an app.
+stored of it.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 from perdure.errors import UsageError
-from perdure.ext.failures import final
+from perdure.ext.adk.known import Known, KnownInPassing, KnownInState
 from perdure.ext.state_log import StateLog
 from perdure.sdk.capabilities.state import WritesState
 from perdure.sdk.context import Context, ObjectContext, ObjectSharedContext
@@ -60,13 +60,13 @@ class Logs:
         """The events of a session, after the state that it began with."""
         return self._log(_name("session", app_name, user_id, session_id))
 
-    def user(self, app_name: str, user_id: str) -> Log:
-        """Changes of what is known of a user."""
-        return self._log(_name("user", app_name, user_id))
+    def user(self, app_name: str, user_id: str) -> Known:
+        """What is known of a user."""
+        return self._known(_name("user", app_name, user_id))
 
-    def app(self, app_name: str) -> Log:
-        """Changes of what is known by all of an app's sessions."""
-        return self._log(_name("app", app_name))
+    def app(self, app_name: str) -> Known:
+        """What is known to all of an app's sessions."""
+        return self._known(_name("app", app_name))
 
     async def sessions(self, app_name: str, user_id: str | None) -> list[tuple[str, str]]:
         """User and id of each session that there is, or once was."""
@@ -78,9 +78,7 @@ class Logs:
     def check_writes(self, what: str) -> None:
         """Raises `UsageError` in a shared handler."""
         if not self.writable:
-            raise final(
-                UsageError(f"{what} in a shared handler, which can only read sessions: use an exclusive handler")
-            )
+            raise UsageError(f"{what} in a shared handler, which can only read sessions: use an exclusive handler")
 
     def _log(self, name: str) -> Log:
         ctx = self.ctx
@@ -88,12 +86,19 @@ class Logs:
             return StateLog(ctx, name)
         return ctx.attached(_Shared).passing.setdefault(name, PassingLog())
 
+    def _known(self, name: str) -> Known:
+        ctx = self.ctx
+        if isinstance(ctx, ObjectSharedContext):
+            return KnownInState(ctx, name)
+        return ctx.attached(_Shared).known.setdefault(name, KnownInPassing())
+
 
 class _Shared:
     """What the tasks of one attempt share."""
 
     def __init__(self) -> None:
         self.passing: dict[str, PassingLog] = {}
+        self.known: dict[str, KnownInPassing] = {}
         self.changing = asyncio.Lock()
 
 

@@ -1,11 +1,12 @@
 """Sessions of ADK in the state of a virtual object: a turn writes its events, and nothing else."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from pydantic_core import to_jsonable_python
 
+from perdure.ext.adk.begun import Begun
 from perdure.ext.adk.clock import Clock, set_clock
 from perdure.ext.adk.failures import Unheeded
 from perdure.ext.adk.messages import messages_of
@@ -87,12 +88,17 @@ class DurableSessionService(BaseSessionService):
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """What is known of a user, without the prefix."""
         logs = Logs(durable_here("DurableSessionService.get_user_state"))
-        return _folded(await logs.user(app_name, user_id).items())
+        return await logs.user(app_name, user_id).values()
 
     async def append_event(self, session: Session, event: Event) -> Event:
-        """Adds an event, with what it changes in the state; but not that an exception was raised, which passes."""
+        """Adds an event, with what it changes in the state; but not that an exception was raised, which passes.
+
+        Raises:
+            UsageError: it is of a run without DurablePlugin.
+        """
         logs = Logs(durable_here("DurableSessionService.append_event"))
         logs.check_writes("append_event")
+        logs.ctx.attached(Begun).check(event)
         logs.ctx.attached(Unheeded).check(event.invocation_id)
         event = await super().append_event(session, event)
         if event.partial or _is_exception(event):
@@ -111,8 +117,8 @@ async def _read(logs: Logs, app_name: str, user_id: str, id: str, config: GetSes
     session.state |= next((each["state"] for each in records if "state" in each), dict[str, Any]())
     for event in events:
         session.state |= _of_session(event.actions.state_delta)
-    for prefix, log in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
-        session.state |= {prefix + key: value for key, value in _folded(await log.items()).items()}
+    for prefix, known in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
+        session.state |= {prefix + key: value for key, value in (await known.values()).items()}
     clock = logs.ctx.attached(Clock)
     for event in events:
         clock.reach(event.timestamp)  # what comes is later than what is there, though clocks differ: ADK goes by it
@@ -133,21 +139,16 @@ def _chosen(events: list[Event], config: GetSessionConfig) -> list[Event]:
 
 async def _shared_out(logs: Logs, app_name: str, user_id: str, delta: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what belongs to the user and to the app, and gives what is left to the session."""
-    for prefix, log in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
+    for prefix, known in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
         changed = {key.removeprefix(prefix): value for key, value in delta.items() if key.startswith(prefix)}
         if changed:
-            await log.append([to_jsonable_python(changed)])
+            await known.update(to_jsonable_python(changed))
     return to_jsonable_python(_of_session(delta))
 
 
 def _of_session(delta: Mapping[str, Any]) -> dict[str, Any]:
     others = (State.APP_PREFIX, State.USER_PREFIX, State.TEMP_PREFIX)
     return {key: value for key, value in delta.items() if not key.startswith(others)}
-
-
-def _folded(changes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a value is after all its changes."""
-    return {key: value for change in changes for key, value in change.items()}
 
 
 def _dumped(event: Event) -> dict[str, Any]:
