@@ -62,7 +62,7 @@ class VirtualTime:
         self.jumps = 0
         """How often time has jumped."""
         self.left_by_runs: WeakSet[asyncio.Task[Any]] = WeakSet()
-        """Tasks that a run has started, as those that keep a connection open, which may outlive it."""
+        """Tasks that a run has started, and these in turn: as they keep a connection open, they may outlive it."""
         self.loop = loop
         if loop.get_task_factory() is None:
             loop.set_task_factory(self._task)
@@ -104,7 +104,7 @@ class VirtualTime:
 
     def _task(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **settings: Any) -> "asyncio.Task[Any]":
         task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **settings)
-        if run_key_var.get() is not None:
+        if run_key_var.get() is not None or asyncio.current_task(loop) in self.left_by_runs:
             self.left_by_runs.add(task)
         return task
 

@@ -40,7 +40,7 @@ class Connection(WrapperToolset[AgentDepsT]):
     async def __aenter__(self) -> Self:
         # Runs may share what is opened here, so it must not keep what this step knows, nor go on with it.
         opening: Any = self.wrapped.__aenter__()
-        await asyncio.Task(opening, loop=asyncio.get_running_loop(), context=Context())
+        await asyncio.get_running_loop().create_task(opening, context=Context())
         return self
 
     async def __aexit__(self, *args: Any) -> None:
