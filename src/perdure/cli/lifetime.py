@@ -118,7 +118,9 @@ def run_until_stopped(serve: Callable[[Lifetime], Coroutine[Any, Any, None]]) ->
 
 def spare_the_collector() -> None:
     """Have the garbage collector look at what is made from here on, and more rarely: its pauses cost a sixth of a
-    busy engine's time, nearly all of it spent on what imports left behind."""
+    busy engine's time, nearly all of it spent on what imports left behind.
+
+    It takes a moment itself: before the watchdog looks."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 20)

@@ -42,9 +42,9 @@ def serve(
 
     async def serve(lifetime: Lifetime) -> None:
         server = Http2Server(endpoint, listener)
+        spare_the_collector()
         with LoopWatchdog():
             serving = asyncio.ensure_future(server.serve())
-            spare_the_collector()
             show_banner(
                 "serves",
                 [

@@ -40,8 +40,8 @@ def up(
     http = ServerConfig(host, ingress_port, admin_port, QueryLimits(timeout_s=query_timeout))
 
     async def serve(lifetime: Lifetime) -> None:
+        spare_the_collector()
         async with Engine(endpoint, data_dir=data_dir, http=http, config=config) as engine:
-            spare_the_collector()
             if not lifetime.stopping:
                 show_banner(
                     "is up",

@@ -36,9 +36,6 @@ VERSIONS: dict[str, set[str]] = {
 }
 """What there is to be of each pattern, at least."""
 
-MISSING: dict[str, set[str]] = {}
-"""What of it is not there yet."""
-
 
 def patterns(version: str) -> Iterator[Pattern]:
     """Every way through every pattern that has this version."""

@@ -1,7 +1,7 @@
 """A pattern under test: what a version of it is asked, what the model says meanwhile, and what must come of it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from perdure.testing import Harness
@@ -47,8 +47,6 @@ class Pattern:
     meanwhile: Scene | None = None
     spied: tuple[str, ...] = ()
     """`module.function`s with an effect outside."""
-    undisturbed: frozenset[str] = field(default_factory=frozenset[str])
-    """Ways to run it that prove nothing for this one: `replay`, `faults`."""
 
     @property
     def name(self) -> str:
