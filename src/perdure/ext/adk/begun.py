@@ -1,4 +1,4 @@
-"""Which runs of ADK go by the journal: those that DurablePlugin has begun. A durable session takes no others' events."""
+"""Which runs of ADK go by the journal: those that DurablePlugin has begun. A durable session takes no others."""
 
 from typing import Final
 
