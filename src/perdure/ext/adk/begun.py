@@ -1,4 +1,4 @@
-"""Which runs of ADK go by the journal: those that DurablePlugin has begun. A durable session takes no others."""
+"""Which runs of ADK go by the journal: those that DurablePlugin has begun. Durable sessions take only their events."""
 
 from typing import Final
 
