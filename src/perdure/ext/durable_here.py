@@ -1,7 +1,8 @@
 """Where agents are durable: inside of a handler. Elsewhere they stop and say so, rather than run without a journal."""
 
 from perdure.errors import NotInHandler
-from perdure.sdk.context import Context, current_context
+from perdure.sdk.context import Context, context_var, current_context
+from perdure.sdk.progress import run_key_var
 
 
 def durable_here(what: str) -> Context:
@@ -20,3 +21,13 @@ def durable_here(what: str) -> Context:
         ) from None
     context.check_here(what)
     return context
+
+
+def in_handler() -> Context | None:
+    """The context, where it can be used; None outside of handlers, and inside of steps."""
+    return None if in_step() else context_var.get()
+
+
+def in_step() -> bool:
+    """Whether this is the inside of a step, which is recorded as a whole."""
+    return run_key_var.get() is not None

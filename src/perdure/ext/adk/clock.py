@@ -8,9 +8,9 @@ import random
 import time
 import uuid
 
+from perdure.ext.durable_here import in_step
 from perdure.ext.missing import needs
 from perdure.sdk.context import Context
-from perdure.sdk.progress import run_key_var
 
 with needs("google-adk", extra="adk"):
     from google.adk import platform
@@ -51,10 +51,6 @@ async def set_clock(ctx: Context) -> None:
 def provide(ctx: Context) -> None:
     """Has ADK ask the journal for ids, times and random numbers."""
     clock = ctx.attached(Clock)
-    platform_uuid.set_id_provider(lambda: str(uuid.uuid4() if _in_step() else ctx.uuid()))
-    platform_time.set_time_provider(lambda: time.time() if _in_step() else clock.tick())
-    platform.set_random_provider(lambda: _CHANCE if _in_step() else ctx.random())
-
-
-def _in_step() -> bool:
-    return run_key_var.get() is not None
+    platform_uuid.set_id_provider(lambda: str(uuid.uuid4() if in_step() else ctx.uuid()))
+    platform_time.set_time_provider(lambda: time.time() if in_step() else clock.tick())
+    platform.set_random_provider(lambda: _CHANCE if in_step() else ctx.random())

@@ -9,12 +9,10 @@ from perdure.ext.adk.begun import Begun
 from perdure.ext.adk.clock import Clock
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Asked, Said
-from perdure.ext.durable_here import durable_here
+from perdure.ext.durable_here import durable_here, in_handler
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.context import context_var
-from perdure.sdk.progress import run_key_var
 
 with needs("google-adk", extra="adk"):
     from google.adk.agents.invocation_context import InvocationContext
@@ -58,7 +56,7 @@ class _WhereDurable(DurableEventSummarizer):
     """The same for an app's config, which apps may share that run elsewhere: there it is the summarizer as it was."""
 
     async def maybe_summarize_events(self, *, events: list[Event]) -> Event | None:
-        ctx = context_var.get() if run_key_var.get() is None else None
+        ctx = in_handler()
         if ctx is not None and ctx.attached(Begun).runs:
             return await super().maybe_summarize_events(events=events)
         return await self.summarizer.maybe_summarize_events(events=events)

@@ -13,12 +13,11 @@ from perdure.errors import TerminalError
 from perdure.ext.adk.failures import Unheeded
 from perdure.ext.adk.tools import durable_tool
 from perdure.ext.codecs import Codec
-from perdure.ext.durable_here import durable_here
+from perdure.ext.durable_here import durable_here, in_step
 from perdure.ext.missing import needs
 from perdure.ext.steps import Entry, step
 from perdure.ext.tool_calls import TOOL_OPTIONS
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.progress import run_key_var
 
 with needs("google-adk", extra="adk"):
     from google.adk.agents.readonly_context import ReadonlyContext
@@ -59,7 +58,7 @@ class _Asking:
         self._options = options
 
     async def __call__(self, ask: Callable[[Any], Awaitable[Any]], *args: Any, **kwargs: Any) -> BaseModel:
-        if run_key_var.get() is not None:  # one of its tools, which is a step already
+        if in_step():  # one of its tools, which is a step already
             return await self._session(ask, *args, **kwargs)
         ctx = durable_here("an McpToolset")
         unheeded = ctx.attached(Unheeded)

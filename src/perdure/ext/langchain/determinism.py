@@ -21,9 +21,8 @@ from contextvars import Context as Variables
 from hashlib import blake2b
 from typing import Any
 
+from perdure.ext.durable_here import in_handler
 from perdure.ext.missing import needs
-from perdure.sdk.context import Context, context_var
-from perdure.sdk.progress import run_key_var
 
 with needs("langgraph", extra="langchain"):
     import langchain_core.output_parsers.base
@@ -106,11 +105,6 @@ def inline(handlers: Iterable[BaseCallbackHandler]) -> None:
     for handler in handlers:
         if not handler.run_inline:
             handler.run_inline = True
-
-
-def in_handler() -> Context | None:
-    """The context, where it can be used; None outside of handlers, and inside of runs."""
-    return context_var.get() if run_key_var.get() is None else None
 
 
 def _number(checkpoint: uuid.UUID) -> int:

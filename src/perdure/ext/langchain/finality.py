@@ -8,8 +8,8 @@ mark them, as they are made.
 from functools import wraps
 from typing import Any
 
+from perdure.ext.durable_here import in_handler
 from perdure.ext.failures import final
-from perdure.ext.langchain.determinism import in_handler
 from perdure.ext.missing import needs
 
 with needs("langchain", extra="langchain"):

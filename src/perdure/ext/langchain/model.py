@@ -10,14 +10,13 @@ from functools import cache
 from typing import Any, Final, NoReturn, TypeVar, cast, overload
 
 from perdure.errors import Cancelled, UsageError
-from perdure.ext.durable_here import durable_here
+from perdure.ext.durable_here import durable_here, in_step
 from perdure.ext.langchain.cancelling import CancelledInGraph
 from perdure.ext.langchain.determinism import inline, message_id
 from perdure.ext.langchain.messages import RESULT, asked, said
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.progress import run_key_var
 
 with needs("langchain", extra="langchain"):
     from langchain.chat_models import init_chat_model
@@ -117,7 +116,7 @@ class _Recorded:
     def _generate(
         self, messages: Any, stop: list[str] | None = None, run_manager: Any = None, **bound: Any
     ) -> ChatResult:
-        if run_key_var.get() is None:
+        if not in_step():
             raise UsageError("a durable chat model cannot be asked by invoke(), which blocks: await ainvoke()")
         generate = cast("Callable[..., Any]", super()._generate)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
         return generate(messages, stop=stop, run_manager=run_manager, **bound)

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial, wraps
 from typing import Any, Final
 
-from perdure.ext.durable_here import durable_here
-from perdure.ext.langchain.determinism import in_handler, replace
+from perdure.ext.durable_here import durable_here, in_handler
+from perdure.ext.langchain.determinism import replace
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
 from perdure.ext.langchain.tools import run_with_context
 from perdure.ext.missing import needs

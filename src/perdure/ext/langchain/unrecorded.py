@@ -8,8 +8,9 @@ from functools import wraps
 from typing import Any
 
 from perdure.errors import UsageError
+from perdure.ext.durable_here import in_handler
 from perdure.ext.langchain.checkpointer import DurableCheckpointer
-from perdure.ext.langchain.determinism import in_handler, replace
+from perdure.ext.langchain.determinism import replace
 from perdure.ext.langchain.model import is_recorded
 from perdure.ext.missing import needs
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from agents import Agent
 
+from perdure.ext.durable_here import in_step
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.progress import run_key_var
 
 
 class Run:
@@ -30,4 +30,4 @@ run_var: Final[ContextVar[Run | None]] = ContextVar("perdure_openai_run", defaul
 
 def current_run() -> Run | None:
     """The run that this code belongs to; None inside a step, which is recorded as a whole."""
-    return None if run_key_var.get() is not None else run_var.get()
+    return None if in_step() else run_var.get()

@@ -11,7 +11,7 @@ from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from perdure.errors import Cancelled, UsageError
-from perdure.ext.durable_here import durable_here
+from perdure.ext.durable_here import durable_here, in_handler
 from perdure.ext.failures import final
 from perdure.ext.missing import needs
 from perdure.ext.pydantic_ai.attempts import Runs, cancels
@@ -23,9 +23,8 @@ from perdure.ext.pydantic_ai.times import settle_times
 from perdure.ext.pydantic_ai.tools import METADATA_KEY
 from perdure.ext.tool_calls import Recording
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.context import context_var, current_context
+from perdure.sdk.context import current_context
 from perdure.sdk.foreign_awaits import unwatched
-from perdure.sdk.progress import run_key_var
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai import Agent
@@ -101,7 +100,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
     @property
     def in_durable_context(self) -> bool:
         """Whether this is a handler's own code, and not the inside of a step."""
-        return context_var.get() is not None and run_key_var.get() is None
+        return in_handler() is not None
 
     async def wrap_run(self, ctx: RunContext[AgentDepsT], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
         """Raises `NotInHandler` or `UsageError` where nothing can be recorded."""

@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
-from perdure.sdk.progress import run_key_var
+from perdure.ext.durable_here import in_step
 from perdure.sdk.threads import in_run_thread
 
 
@@ -20,7 +20,7 @@ class HandlerExecutor(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Gives a future of the loop, which `run_in_executor` passes on as it is: done already, outside of steps."""
         call = partial(fn, *args, **kwargs)
-        if run_key_var.get() is not None:
+        if in_step():
             return asyncio.ensure_future(in_run_thread(call))
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
