@@ -14,8 +14,6 @@ from perdure.sdk.capabilities.runs import RunOptions
 
 R = TypeVar("R")
 
-_BY_POLICY: RunOptions[Any] = RunOptions()
-
 
 async def model_call(
     asked: Asked,
@@ -56,6 +54,6 @@ async def model_call(
             "finish_reason": answer.finish_reason,
         }
 
-    response = await step(ctx, name, guarded, Entry("model_call", describe, "response", codec), options or _BY_POLICY)
+    response = await step(ctx, name, guarded, Entry("model_call", describe, "response", codec), options)
     call.answered(said(response))
     return response

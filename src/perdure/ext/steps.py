@@ -31,9 +31,11 @@ class Entry(Generic[T]):
 
 
 async def step(
-    ctx: Context, name: str, action: Callable[[], Awaitable[T]], entry: Entry[T], options: RunOptions[Any]
+    ctx: Context, name: str, action: Callable[[], Awaitable[T]], entry: Entry[T], options: RunOptions[Any] | None = None
 ) -> T:
     """Executes an action until its result is recorded. What it gives is what the codec reads back, also the first time.
+
+    Without options, the invocation's policy says how often it is tried.
 
     If the invocation is cancelled, or the task that waits here, the action is cancelled too, and that is recorded as
     its result: no later attempt begins it again.
@@ -56,7 +58,9 @@ async def step(
             raise
 
     written: Serde[Any] = _EntrySerde(name, entry)
-    result: DurableFuture[Any] = ctx.run_typed(name, act, replace(options, serde=written, type_hint=None))
+    result: DurableFuture[Any] = ctx.run_typed(
+        name, act, replace(options or RunOptions(), serde=written, type_hint=None)
+    )
     try:
         return await result
     except (Cancelled, asyncio.CancelledError):

@@ -9,7 +9,7 @@ waits for. `durable_node` is for other options, and to have an `async def` held 
 import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
-from typing import Any, Final
+from typing import Any
 
 from perdure.ext.durable_here import durable_here, in_handler
 from perdure.ext.langchain.determinism import replace
@@ -27,8 +27,6 @@ with needs("langgraph", extra="langchain"):
     import langgraph.pregel._utils  # pyright: ignore[reportMissingTypeStubs]
     from langchain_core.runnables.config import run_in_executor
     from langgraph.config import get_config
-
-_BY_POLICY: Final[RunOptions[Any]] = RunOptions()
 
 
 def durable_node(
@@ -59,7 +57,7 @@ def _recorded(
     async def recorded(*args: Any, **kwargs: Any) -> Any:
         if not isinstance(recording, Step):
             return await run_with_context(f"{kind} {node}", lambda: fn(*args, **kwargs))
-        options = run_options or recording.options or _BY_POLICY
+        options = run_options or recording.options
 
         async def execute() -> Any:
             if inspect.iscoroutinefunction(fn):

@@ -54,8 +54,6 @@ P = TypeVar("P")
 W = TypeVar("W")
 R = TypeVar("R")
 
-_BY_POLICY: RunOptions[Any] = RunOptions()
-
 
 class Recorder(DurableOperationBackend[Any]):
     """Records what one agent does. `model_options` hold for its model calls, `tools` for tools that say nothing."""
@@ -144,7 +142,7 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
             return self._operation.result_codec.dump(await body.run())
 
         ctx = durable_here(f"{self._recorder.agent!r}, which {name}")
-        recorded = await body.reported(ctx.run_typed(name, encoded, _BY_POLICY))
+        recorded = await body.reported(ctx.run_typed(name, encoded))
         return self._operation.result_codec.load(recorded)
 
     def _codec(self) -> Codec[R]:
