@@ -263,12 +263,25 @@ async def test_a_durable_tool_tells_the_model_of_arguments_that_do_not_fit(model
     assert "do not fit" in await using(durable_function_tool(double)).comes_to()
 
 
-@pytest.mark.parametrize("make", [function_tool, durable_function_tool])
-async def test_a_cancel_is_no_answer_for_the_model(make: Any, model: ScriptedModel, wait_until: Any) -> None:
-    async def wait() -> str:
-        await current_context().sleep(timedelta(days=1))
-        return "waited"
+class BookingFailed(Exception):
+    """What a tool makes of whatever its call fails with."""
 
+
+async def wait_for_days() -> str:
+    await current_context().sleep(timedelta(days=1))
+    return "waited"
+
+
+async def wait_and_wrap() -> str:
+    try:
+        return await wait_for_days()
+    except TerminalError as error:
+        raise BookingFailed("the booking did not come through") from error
+
+
+@pytest.mark.parametrize("wait", [wait_for_days, wait_and_wrap])
+@pytest.mark.parametrize("make", [function_tool, durable_function_tool])
+async def test_a_cancel_is_no_answer_for_the_model(make: Any, wait: Any, model: ScriptedModel, wait_until: Any) -> None:
     told: list[str] = []
 
     def answer(ctx: Any, error: Exception) -> str:
@@ -276,8 +289,8 @@ async def test_a_cancel_is_no_answer_for_the_model(make: Any, model: ScriptedMod
         return "never mind"
 
     model.script = calling(("wait", {}))
-    tested = using(make(wait, failure_error_function=answer))
-    async with Harness(tested.service) as h:
+    tested = using(make(wait, name_override="wait", failure_error_function=answer))
+    async with Harness(tested.service, disable_retries=True) as h:
         sent = await h.send(tested.ask, "?")
         await wait_until(lambda: "sleep" in h.journal(sent.invocation_id).types(), "it waits")
         await h.cancel(sent.invocation_id)

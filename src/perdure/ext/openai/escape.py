@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from agents import ModelBehaviorError, RunContextWrapper, default_tool_error_function
 from agents.tool import ToolErrorFunction
@@ -36,7 +36,16 @@ def landing() -> Generator[None]:
     try:
         yield
     except Escaping as escaped:
-        raise escaped.carried from None
+        raise_as_it_was(escaped.carried)
+
+
+def raise_as_it_was(error: BaseException) -> NoReturn:
+    """Raises an exception with the cause and the context that it has: by them it is known for a cancel."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
 
 
 def raise_terminal_errors(ctx: RunContextWrapper[Any], error: Exception) -> str:

@@ -26,7 +26,7 @@ from perdure.errors import RetryableError, TerminalError, UsageError
 from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import final
 from perdure.ext.openai.config import durable_config
-from perdure.ext.openai.escape import escaping, landing
+from perdure.ext.openai.escape import escaping, landing, raise_as_it_was
 from perdure.ext.openai.run import Run, current_run, run_var
 from perdure.ext.openai.session import DurableSession, check_not_durable, durable_session
 from perdure.ext.openai.twins import Twins, check_resumed
@@ -153,7 +153,7 @@ def _finally() -> Generator[None]:
         yield
     except UserError as error:
         if isinstance(error.__cause__, (TerminalError, RetryableError)):
-            raise error.__cause__ from None
+            raise_as_it_was(error.__cause__)
         raise
     except AgentsException as error:
         final(error)
