@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # the one place with such a block: it tells type checkers wha
     from perdure.errors import TimedOut as TimedOut
     from perdure.errors import is_internal_exception as is_internal_exception
     from perdure.sdk.capabilities.promises import DurablePromise as DurablePromise
-    from perdure.sdk.capabilities.runs import RunOptions as RunOptions
+    from perdure.sdk.capabilities.run_options import RunOptions as RunOptions
     from perdure.sdk.capabilities.runs import run_key as run_key
     from perdure.sdk.client import DurableClient as DurableClient
     from perdure.sdk.client import SyncDurableClient as SyncDurableClient
@@ -87,7 +87,8 @@ _NAMES: dict[str, str] = {
         "AllFailed Cancelled RetryableError SdkInternalBaseException TerminalError TimedOut is_internal_exception"
     ),
     "sdk.capabilities.promises": "DurablePromise",
-    "sdk.capabilities.runs": "RunOptions run_key",
+    "sdk.capabilities.run_options": "RunOptions",
+    "sdk.capabilities.runs": "run_key",
     "sdk.client": "DurableClient SyncDurableClient create_client create_sync_client",
     "sdk.client_calls": "DurableClientSendHandle",
     "sdk.client_errors": "HttpError InvocationFailed",

@@ -1,9 +1,13 @@
-"""What a function's parameters and annotations say of it as a handler: `(context)` or `(context, input)`."""
+"""What a function's parameters and annotations say of it as a handler, `(context)` or `(context, input)`.
+
+And of the action of a run: the type of its result.
+"""
 
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from inspect import Parameter, Signature
 from types import FunctionType, NoneType, SimpleNamespace
 from typing import Any, get_args, get_type_hints
@@ -58,25 +62,44 @@ def read_signature(fn: Callable[..., Any]) -> HandlerSignature:
     )
 
 
-def _resolved(fn: Callable[..., Any], where: str, *annotations: TypeHint) -> list[TypeHint]:
-    """The annotations, strings among them evaluated. Only these: the context's may be for a type checker alone."""
-    named = {
-        str(index): annotation for index, annotation in enumerate(annotations) if annotation is not Signature.empty
-    }
-    origin = inspect.unwrap(fn)
-    enclosing = _enclosing(origin) if inspect.isfunction(origin) else None
+def result_type(action: Callable[..., Any]) -> TypeHint:
+    """What the action of a run is annotated to return; None where nothing is, or nothing that is known at run time."""
+    while isinstance(action, partial):
+        action = action.func
+    hint = getattr(action, "__annotations__", _NO_ANNOTATIONS).get("return")
+    if not isinstance(hint, str):
+        return hint
     try:
-        hints = get_type_hints(
-            SimpleNamespace(__annotations__=named),
-            getattr(origin, "__globals__", {}),
-            enclosing,
-            include_extras=True,
-        )
+        return _evaluated(action, hint)[0]
+    except NameError:
+        return None
+
+
+_NO_ANNOTATIONS: dict[str, Any] = {}
+
+
+def _resolved(fn: Callable[..., Any], where: str, *annotations: TypeHint) -> list[TypeHint]:
+    try:
+        return _evaluated(fn, *annotations)
     except NameError as error:
         raise UsageError(
             f"{where} has an annotation that cannot be read at run time: {error}. Its input and output types must be "
             f"importable where the function is defined: not under TYPE_CHECKING, not local to another function"
         ) from error
+
+
+def _evaluated(fn: Callable[..., Any], *annotations: TypeHint) -> list[TypeHint]:
+    """The annotations, strings among them evaluated. Only these: all others may be for a type checker alone."""
+    named = {
+        str(index): annotation for index, annotation in enumerate(annotations) if annotation is not Signature.empty
+    }
+    origin = inspect.unwrap(fn)
+    hints = get_type_hints(
+        SimpleNamespace(__annotations__=named),
+        getattr(origin, "__globals__", {}),
+        _enclosing(origin) if inspect.isfunction(origin) else None,
+        include_extras=True,
+    )
     return [hints.get(str(index), Parameter.empty) for index in range(len(annotations))]
 
 

@@ -15,7 +15,8 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType, envelope
 from perdure.sdk import progress
 from perdure.sdk.attempt import Attempt
-from perdure.sdk.capabilities.runs import RunOptions, run_key
+from perdure.sdk.capabilities.run_options import RunOptions
+from perdure.sdk.capabilities.runs import run_key
 from perdure.sdk.combinators import gather, select
 from perdure.sdk.context import (
     Context,

@@ -10,7 +10,7 @@ import pytest
 from perdure.errors import RetryableError, TerminalError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.context import Context, WorkflowContext
 from perdure.sdk.failures import MESSAGE_CHARACTERS_MAX, STACKTRACE_CHARACTERS_MAX, decisive, error_message, failure
 from perdure.sdk.serde import Serde

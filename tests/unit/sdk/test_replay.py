@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from perdure.errors import TerminalError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.combinators import as_completed, gather, select, wait_completed
 from perdure.sdk.context import Context, ObjectContext, WorkflowContext
 from perdure.sdk.definition import HandlerDefinition

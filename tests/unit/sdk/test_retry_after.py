@@ -14,7 +14,7 @@ import pytest
 from perdure.errors import RetryableError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import MessageType
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.context import Context
 from perdure.sdk.failures import error_message
 from perdure.sdk.retry_after import DELAY_MAX, retry_after_of

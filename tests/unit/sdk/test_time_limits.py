@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from perdure.errors import TerminalError, TimedOut, UsageError
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import Envelope, MessageType
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.combinators import gather, select
 from perdure.sdk.context import Context, WorkflowContext
 from perdure.sdk.definition import HandlerDefinition

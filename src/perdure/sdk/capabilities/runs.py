@@ -2,12 +2,11 @@
 
 import asyncio
 import inspect
-import typing
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, ParamSpec, TypeAlias, TypeVar, overload
 
 from perdure.errors import NotInHandler, RetryableError, TerminalError, UsageError
 from perdure.protocol import wire_pb2 as pb
@@ -15,12 +14,14 @@ from perdure.protocol.messages import MessageType
 from perdure.protocol.versions import FAILURE_METADATA
 from perdure.sdk.capabilities.capability import Capability, as_value, checked, chosen
 from perdure.sdk.capabilities.deadline import Deadline
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.failures import INTERNAL_ERROR, clamp_delay_ms, decisive, describe_exception, error_message, failure
 from perdure.sdk.futures import DurableFuture
 from perdure.sdk.limits import time_limit
 from perdure.sdk.machine import Machine, Result
 from perdure.sdk.progress import run_key_var
-from perdure.sdk.serde import Serde, TypeHint
+from perdure.sdk.serde import Serde
+from perdure.sdk.signature import result_type
 from perdure.sdk.threads import in_run_thread
 
 P = ParamSpec("P")
@@ -42,60 +43,6 @@ def run_key() -> str:
     if key is None:
         raise NotInHandler("run_key() is for the inside of a run: call it in the function that ctx.run executes")
     return key
-
-
-@dataclass(slots=True)
-class RunOptions(Generic[T]):
-    """How a run's result is written, and how often it is tried. With no limit set, the invocation's policy holds."""
-
-    serde: Serde[T] | None = None
-    type_hint: type[T] | None = None
-    """The result's type; else that of the action's return annotation."""
-    max_attempts: int | None = None
-    """Tries, the first included; after the last, the handler gets a TerminalError."""
-    max_duration: timedelta | None = None
-    """Time for all tries; when it is over, the handler gets a TerminalError."""
-    initial_retry_interval: timedelta | None = None
-    """50 ms, if any limit or interval is set."""
-    max_retry_interval: timedelta | None = None
-    """10 s, if any limit or interval is set."""
-    retry_interval_factor: float | None = None
-    """2, if any limit or interval is set."""
-    max_retry_duration: timedelta | None = None
-    """The old name of `max_duration`."""
-    timeout: timedelta | None = None
-    """Time for all tries, even for one that does not end: it is cancelled, and the handler gets `TimedOut`."""
-
-    def next_delay_ms(self, attempt: int) -> int | None:
-        """How long to wait after a failed attempt; None: by the invocation's policy."""
-        if self._unlimited():
-            return None
-        initial = 0.05 if self.initial_retry_interval is None else self.initial_retry_interval.total_seconds()
-        longest = 10.0 if self.max_retry_interval is None else self.max_retry_interval.total_seconds()
-        factor = 2.0 if self.retry_interval_factor is None else self.retry_interval_factor
-        try:
-            delay = initial * factor ** (attempt - 1)
-        except OverflowError:
-            delay = longest
-        return clamp_delay_ms(min(longest, delay) * 1000)
-
-    def exhausted(self, attempt: int, elapsed_s: float) -> bool:
-        """Whether the attempt that has just failed was the last."""
-        duration = self.max_retry_duration if self.max_duration is None else self.max_duration
-        return (self.max_attempts is not None and self.max_attempts <= attempt) or (
-            duration is not None and duration.total_seconds() <= elapsed_s
-        )
-
-    def _unlimited(self) -> bool:
-        return (
-            self.max_attempts is None
-            and self.max_duration is None
-            and self.max_retry_duration is None
-            and self.initial_retry_interval is None
-            and self.max_retry_interval is None
-            and self.retry_interval_factor is None
-            and self.timeout is None
-        )
 
 
 _DEFAULT: RunOptions[Any] = RunOptions()
@@ -139,7 +86,7 @@ class Runs(Capability):
                 f"run {name!r}: the third argument is its options, not {options!r}. What the action takes comes after "
                 f"them, or by name: ctx.run_typed({name!r}, action, RunOptions(), value)"
             )
-        serde = chosen(options.serde, options.type_hint or _return_type(action))
+        serde = chosen(options.serde, options.type_hint or result_type(action))
         call = partial(action, *args, **kwargs) if args or kwargs else action
         handle = self._progress.do(self._begin, name, _Run(name, call, serde, options))
         return DurableFuture(self._progress, handle, as_value(serde))
@@ -269,19 +216,3 @@ class _Run:
 
 def _metadata(error: TerminalError, machine: Machine) -> dict[str, str] | None:
     return error.metadata if machine.version >= FAILURE_METADATA else None
-
-
-def _return_type(action: Callable[..., Any]) -> TypeHint:
-    """The action's return annotation; None where there is none."""
-    while isinstance(action, partial):
-        action = action.func
-    hint = getattr(action, "__annotations__", _NO_ANNOTATIONS).get("return")
-    if not isinstance(hint, str):
-        return hint
-    try:
-        return typing.get_type_hints(action).get("return")
-    except NameError:
-        return None  # local to another function, or for type checkers only: read back as plain JSON
-
-
-_NO_ANNOTATIONS: dict[str, Any] = {}
