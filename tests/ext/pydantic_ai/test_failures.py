@@ -306,3 +306,36 @@ async def test_no_hook_makes_anything_else_of_a_cancel(
         await h.cancel(sent.invocation_id)
         with pytest.raises(TerminalError, match="cancelled"):
             await h.attach(asked.ask, sent)
+
+
+async def test_a_cancel_ends_each_of_several_runs_though_another_ends_first(model: ScriptedModel) -> None:
+    hooks: Hooks[Any] = Hooks()
+    other_ended = asyncio.Event()
+
+    @hooks.on.model_request_error
+    async def answer(ctx: Any, *, request_context: Any, error: Exception) -> ModelResponse:
+        await other_ended.wait()
+        return ModelResponse([TextPart("all is fine")])
+
+    soothed, plain = DurableAgent(impatient(capabilities=[hooks])), DurableAgent(impatient())
+    ended: list[str] = []
+
+    async def ends_first(question: str) -> None:
+        try:
+            await plain.run(question)
+        finally:
+            other_ended.set()
+
+    async def do(question: str) -> None:
+        results = await asyncio.gather(soothed.run(question), ends_first(question), return_exceptions=True)
+        ended.extend(type(each).__name__ for each in results)
+
+    model.faults.extend([Fault(delay_s=60)] * 2)
+    asked_before = len(model.log.calls)
+    asked = Asking(do)
+    async with Harness(asked.service) as h:
+        sent = await h.send(asked.ask, "Hi")
+        await asyncio.to_thread(model.log.wait_for, asked_before + 2)
+        await h.cancel(sent.invocation_id)
+        await h.outcome(sent)
+    assert ended == ["Cancelled", "Cancelled"]

@@ -14,10 +14,11 @@ from perdure.errors import Cancelled, UsageError
 from perdure.ext.durable_here import durable_here, in_handler
 from perdure.ext.failures import final
 from perdure.ext.missing import needs
-from perdure.ext.pydantic_ai.attempts import Runs, cancels
+from perdure.ext.pydantic_ai.cancels import cancel_of_run, check_cancel
 from perdure.ext.pydantic_ai.connections import Connection, id_in_run, is_of_server
 from perdure.ext.pydantic_ai.external_events import Awakeables
 from perdure.ext.pydantic_ai.operations import Recorder
+from perdure.ext.pydantic_ai.run_ids import RunIds
 from perdure.ext.pydantic_ai.threads import HandlerExecutor
 from perdure.ext.pydantic_ai.times import settle_times
 from perdure.ext.pydantic_ai.tools import METADATA_KEY
@@ -112,6 +113,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
             )
         with (
             unwatched(),
+            cancel_of_run(),
             replay_scope(),
             external_event_scope(Awakeables()),
             Agent.using_sleep(_sleep),
@@ -119,11 +121,9 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         ):
             try:
                 result = await super().wrap_run(ctx, handler=handler)
-                cancels().check()
+                check_cancel()
             except (UnexpectedModelBehavior, UsageLimitExceeded) as error:
                 raise final(error) from error.__cause__
-            finally:
-                cancels().seen = None  # the handler hears of it now, and may run an agent to clean up
         settle_times(result.new_messages())
         return result
 
@@ -131,7 +131,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         self, ctx: RunContext[AgentDepsT], *, request_context: ModelRequestContext, handler: WrapModelRequestHandler
     ) -> ModelResponse:
         response = await super().wrap_model_request(ctx, request_context=request_context, handler=handler)
-        cancels().check()
+        check_cancel()
         return response
 
     async def wrap_tool_execute(
@@ -144,7 +144,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         handler: WrapToolExecuteHandler,
     ) -> Any:
         result = await super().wrap_tool_execute(ctx, call=call, tool_def=tool_def, args=args, handler=handler)
-        cancels().check()
+        check_cancel()
         return result
 
     # What would differ from attempt to attempt
@@ -153,7 +153,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         if not self.in_durable_context:
             return None
         ctx = current_context()
-        return ctx.attached(Runs).next_id(ctx)
+        return ctx.attached(RunIds).next(ctx)
 
     def get_default_conversation_id(self, run_id: str) -> str | None:
         return conversation_id_from_run_id(run_id) if self.in_durable_context else None

@@ -12,10 +12,9 @@ from perdure.errors import Cancelled, TerminalError, TimedOut, UsageError
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Said
 from perdure.ext.durable_here import durable_here
-from perdure.ext.failures import is_cancel
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
-from perdure.ext.pydantic_ai.attempts import cancels
+from perdure.ext.pydantic_ai.cancels import note_cancel
 from perdure.ext.pydantic_ai.model_requests import (
     ModelRefused,
     asked,
@@ -94,8 +93,7 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
         try:
             return await self._done(params, config)
         except Exception as error:
-            if is_cancel(error):
-                cancels().seen = error
+            note_cancel(error)
             raise
 
     async def _done(self, params: P, config: object | None) -> R:
