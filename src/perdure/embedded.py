@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 from perdure.engine.config import EngineConfig
 from perdure.engine.engine import Engine as Core
 from perdure.engine.faces.rules import Rules
-from perdure.errors import EngineStopping, PerdureError
+from perdure.errors import EngineStopping, PerdureError, UsageError
 from perdure.sdk.definition import ServiceDefinition
 from perdure.sdk.endpoint import Endpoint
 from perdure.server.app import HttpServer, ServerConfig
@@ -31,7 +31,7 @@ GRACE_S = 10.0
 
 
 class Engine(TypedCalls):
-    """A durable engine for the length of an `async with` block; leaving it lets running attempts suspend.
+    """A durable engine for the length of one `async with` block; leaving it lets running attempts suspend.
 
     `services`: services, or what `perdure.app` returned. What is in flight in the store goes on with them at once.
     `data_dir`: the folder of the store, `perdure.db`, made if missing; None keeps all in memory, for tests.
@@ -42,6 +42,7 @@ class Engine(TypedCalls):
         UsageError: the config's `request_identity_key` names no key to sign with.
 
     Raises, on entering:
+        UsageError: it was entered before.
         StoreLocked: another engine holds the store.
         StoreError: the store cannot be read or written.
         PortUnavailable: a port of `http` cannot be had.
@@ -61,6 +62,7 @@ class Engine(TypedCalls):
         self._http: HttpServer | None = None
         self._core = Core(replace(config or EngineConfig(), data_dir=self.data_dir))
         self._stack = AsyncExitStack()
+        self._entered = False
 
     @property
     def ingress_url(self) -> str | None:
@@ -83,11 +85,12 @@ class Engine(TypedCalls):
         Raises:
             EngineStopping: the engine has not been entered, or was left.
         """
-        if not self._core.ready:
-            raise EngineStopping("the rules are in the engine's store, which is open in its `async with` block only")
-        return self._core.rules
+        return self._open_core().rules
 
     async def __aenter__(self) -> Self:
+        if self._entered:
+            raise UsageError("this engine was entered already: make another one for another `async with` block")
+        self._entered = True
         transport = InProcessTransport(self.endpoint.manifest(), self.endpoint.open_attempt)
         async with AsyncExitStack() as stack:
             stack.enter_context(LoopWatchdog())
@@ -114,11 +117,20 @@ class Engine(TypedCalls):
         Raises:
             StoreError: the store failed, so that the engine had to stop by itself.
             PerdureError: something else did: a bug, which the log has in full.
+            EngineStopping: the engine has not been entered.
         """
+        if not self._core.stopping:
+            self._open_core()
         error = await self._core.wait_failed()
         if isinstance(error, PerdureError):
             raise error
         raise PerdureError(f"the engine had to stop: {type(error).__name__}: {error}") from error
 
     async def _ask(self, question: Callable[[Core], Awaitable[T]]) -> T:
-        return await question(self._core)
+        return await question(self._open_core())
+
+    def _open_core(self) -> Core:
+        if not self._core.ready:
+            state = "is stopping, or was left" if self._core.stopping else "was not entered yet"
+            raise EngineStopping(f"an engine answers within its `async with` block, and this one {state}")
+        return self._core

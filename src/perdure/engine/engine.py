@@ -12,12 +12,13 @@ from perdure.engine.config import EngineConfig
 from perdure.engine.cycle import TIMER_CHECK_S, Cycle
 from perdure.engine.deployment import Deployment
 from perdure.engine.events import AttachRequested, PromiseCompleted, SignalSent, Submitted, Target
-from perdure.engine.faces.deployments import Connect, Deployments, over_http
+from perdure.engine.faces.deployments import Deployments
 from perdure.engine.faces.introspection import Introspection
 from perdure.engine.faces.invocations import Invocations, checked_id
 from perdure.engine.faces.objects import Objects
 from perdure.engine.faces.rules import Rules
 from perdure.engine.faces.schedules import Scheduling
+from perdure.engine.faces.ways import Connect, Ways, over_http
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.leftovers import Leftovers
@@ -96,17 +97,19 @@ class Engine:
             self._ledger = Ledger(reader, self.registry, self.config)
             reasons = Reasons(reader, self._ledger.find_number, self._clock, self._ledger.flow.position, self.registry)
             leftovers = Leftovers(self._ledger, PinnedReader(self._database.reading), reasons.of)
-            self.deployments = Deployments(self.registry, leftovers, self._clock, self._connect)
+            self._ways = Ways(self.registry, self._connect)
             self._cycle = Cycle(
                 self._ledger,
                 self.config,
                 committer,
-                transport_of=self.deployments.transport_of,
-                after_commit=self.deployments.after_commit,
+                transport_of=self._ways.to,
+                after_commit=lambda: self.deployments.after_commit(),
                 clock=self._clock,
                 timer_check_s=self._timer_check_s,
             )
-            self.deployments.begin(self._cycle.ask, self._cycle.apply)
+            self.deployments = Deployments(
+                self.registry, self._ways, leftovers, self._clock, self._cycle.ask, self._cycle.apply
+            )
             self.rules = Rules(self._ledger, self._cycle.ask, self._clock)
             self.schedules = Scheduling(self._ledger, self._cycle.ask, self._clock)
             self.invocations = Invocations(self._ledger, self._cycle.ask, reasons, self._check_open)
@@ -128,7 +131,7 @@ class Engine:
         self._stopping = True
         await self._cycle.stop(grace_s)
         self._started = False
-        await self.deployments.close()
+        await self._ways.close()
         self._database.close()
 
     @property

@@ -1,9 +1,7 @@
-"""Deployments at work: registered by their address, reached by their transport, promoted, drained, removed."""
+"""`engine.deployments`: endpoints registered by their address, promoted, drained, removed."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -12,6 +10,8 @@ from perdure.engine.addresses import EMBEDDED_URI, Address, check_address
 from perdure.engine.deployment import Deployment
 from perdure.engine.events import DeploymentChanged, Event, Setting, SettingsChanged
 from perdure.engine.faces.ask import Ask
+from perdure.engine.faces.changes import Changes
+from perdure.engine.faces.ways import Ways
 from perdure.engine.leftovers import Leftovers
 from perdure.engine.options import Overrides
 from perdure.engine.registration import GENTLE, Manner, Registration, plan, plan_replacement
@@ -19,27 +19,11 @@ from perdure.engine.registry import Registry
 from perdure.errors import Conflict, DeploymentRejected, UsageError
 from perdure.protocol import ids
 from perdure.protocol.discovery import Manifest
-from perdure.protocol.ids import DeploymentId
 from perdure.transport.connection import Transport
-from perdure.transport.http import HttpTransport, Signer
 
 logger = logging.getLogger(__name__)
 
-Connect: TypeAlias = Callable[[Address], Transport]
-"""Makes the way to an endpoint, without asking it anything yet."""
-
 _SHOWN = 3  # invocations that a refusal names
-
-
-def over_http(address: Address, signer: Signer | None, clock: Callable[[], int]) -> Transport:
-    """The way over HTTP; `signer` signs what is asked there, with the time in milliseconds that `clock` gives."""
-    return HttpTransport(
-        address.uri,
-        use_http_11=address.use_http_11,
-        additional_headers=dict(address.additional_headers),
-        signer=signer,
-        clock=lambda: clock() / 1000,
-    )
 
 
 class DeploymentUpdate(Struct, frozen=True):
@@ -57,48 +41,24 @@ class DeploymentUpdate(Struct, frozen=True):
 
 
 class Deployments:
-    """The deployments of a registry, and the ways to them. `clock` gives the time in milliseconds.
+    """The deployments of a registry. `clock` gives the time in milliseconds."""
 
-    `begin` comes later, with what the cycle can do: that needs the ways itself.
-    """
-
-    def __init__(self, registry: Registry, leftovers: Leftovers, clock: Callable[[], int], connect: Connect) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        ways: Ways,
+        leftovers: Leftovers,
+        clock: Callable[[], int],
+        ask: Ask,
+        apply: Callable[[Event], None],
+    ) -> None:
         self.registry = registry
         self.left = leftovers
+        self._ways = ways
         self._clock = clock
-        self._connect = connect
-        self._transports: dict[DeploymentId, Transport] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        # One change after the other, each to its commit: a plan counts on the registry as it is, and what is said to
-        # exist already must be on disk.
-        self._admission = asyncio.Lock()
-
-    def begin(self, ask: Ask, apply: Callable[[Event], None]) -> None:
         self._ask = ask
         self._apply = apply
-
-    async def close(self) -> None:
-        """Drops all connections."""
-        for transport in self._transports.values():
-            await transport.close()
-        await asyncio.gather(*self._closing)
-
-    def transport_of(self, deployment_id: DeploymentId) -> Transport:
-        """The way to a deployment, made when it is first needed.
-
-        Raises:
-            UnknownDeployment: there is none.
-            Conflict: it is the services embedded in this process, which were not given this time.
-        """
-        transport = self._transports.get(deployment_id)
-        if transport is None:
-            deployment = self.registry.deployment(deployment_id)
-            if deployment.is_embedded:
-                raise Conflict(
-                    "this engine was started without its embedded services: start it with `perdure up module:attr`"
-                )
-            transport = self._transports[deployment_id] = self._connect(deployment.address)
-        return transport
+        self._changes = Changes(ask)
 
     # ---- registering ----
 
@@ -118,21 +78,17 @@ class Deployments:
             DeploymentRejected: what it serves cannot be accepted; the message says why and what to do.
         """
         address = check_address(address)
-        transport = self._connect(address)
-        try:
-            manifest = await transport.discover()
-        finally:
-            await transport.close()
-        async with self._admission:
+        discovered = await self._ways.discover(address)
+        async with self._changes:
             registration = plan(
                 self.registry,
                 address,
-                manifest,
+                discovered.manifest,
                 new_id=ids.new_deployment_id(),
                 now_ms=self._clock(),
                 manner=manner,
                 metadata=metadata,
-                sdk_version=transport.sdk_version,
+                sdk_version=discovered.sdk_version,
                 in_flight=self.left.of_handler,
             )
             await self._carry_out(registration, dry_run)
@@ -155,7 +111,7 @@ class Deployments:
         )
         for info in registration.info:
             logger.warning("%s", info.message, extra={"code": info.code})
-        self._transports[registration.deployment.id] = transport
+        self._ways.embed(registration.deployment.id, transport)
         if registration.changed:
             self._apply(self._change(0, registration.deployment))
 
@@ -174,12 +130,8 @@ class Deployments:
         discovered = None
         address = self._address_after(self.registry.deployment(deployment_id), changes, overwrite)
         if overwrite:
-            transport = self._connect(address)
-            try:
-                discovered = await transport.discover()
-            finally:
-                await transport.close()
-        async with self._admission:
+            discovered = await self._ways.discover(address)
+        async with self._changes:
             existing = self.registry.deployment(deployment_id)
             planned = replace(
                 existing,
@@ -194,7 +146,7 @@ class Deployments:
                 registration = plan_replacement(
                     self.registry,
                     existing,
-                    replace(planned, manifest=discovered),
+                    replace(planned, manifest=discovered.manifest),
                     manner=Manner(force=True),
                     in_flight=self.left.of_handler,
                 )
@@ -227,7 +179,7 @@ class Deployments:
 
     async def _carry_out(self, registration: Registration, dry_run: bool) -> None:
         if registration.changed and not dry_run:
-            self._leave(registration.deployment.id)
+            self._ways.leave(registration.deployment.id)
             await self._store(registration.deployment)
 
     # ---- routing ----
@@ -239,12 +191,12 @@ class Deployments:
             UnknownDeployment
             Conflict: it is being drained.
         """
-        async with self._admission:
+        async with self._changes:
             await self._store_settings(self.registry.promote(deployment_id))
 
     async def demote(self, deployment_id: str) -> None:
         """End its promotion: new invocations go to the latest again. Raises `UnknownDeployment`."""
-        async with self._admission:
+        async with self._changes:
             await self._store_settings(self.registry.demote(deployment_id))
 
     async def configure_service(self, name: str, changes: Overrides, *, reset: bool = False) -> None:
@@ -252,7 +204,7 @@ class Deployments:
 
         `reset` forgets what was said before. Raises `UnknownTarget`, or `UsageError` for what the service cannot have.
         """
-        async with self._admission:
+        async with self._changes:
             revision = self.registry.service(name)
             if changes.workflow_completion_retention_ms is not None and revision.manifest.ty != "WORKFLOW":
                 raise UsageError(f"workflow_completion_retention: service {name} is no workflow")
@@ -269,7 +221,7 @@ class Deployments:
             UnknownDeployment
             Conflict: invocations are left on it, or it is the embedded one.
         """
-        async with self._admission:
+        async with self._changes:
             deployment = self._removable(deployment_id)
             if not force and self.left.any(deployment.id):
                 raise Conflict(self._refusal(deployment))
@@ -282,7 +234,7 @@ class Deployments:
             UnknownDeployment
             Conflict: it is the embedded one.
         """
-        async with self._admission:
+        async with self._changes:
             deployment = replace(self._removable(deployment_id), draining=True)
             await self._store(deployment)
 
@@ -294,7 +246,7 @@ class Deployments:
 
     def _removable(self, deployment_id: str) -> Deployment:
         deployment = self.registry.deployment(deployment_id)
-        if deployment.is_embedded and deployment.id in self._transports:
+        if deployment.is_embedded and self._ways.in_use(deployment.id):
             raise Conflict(
                 f"{deployment.id} is in the engine's own process: it is there for as long as `perdure up` serves it. "
                 "Start the engine without its services to remove it"
@@ -303,7 +255,7 @@ class Deployments:
 
     def _removal(self, request: int, deployment: Deployment) -> DeploymentChanged:
         settings = self.registry.remove(deployment.id)
-        self._leave(deployment.id)
+        self._ways.leave(deployment.id)
         logger.info("deployment removed", extra={"deployment_id": deployment.id, "uri": deployment.uri})
         return DeploymentChanged(request, deployment.id, None, settings)
 
@@ -333,14 +285,3 @@ class Deployments:
 
     async def _store_settings(self, settings: tuple[Setting, ...]) -> None:
         await self._ask(lambda request: SettingsChanged(request, settings))
-
-    def _leave(self, deployment_id: DeploymentId) -> None:
-        """Close the way to a deployment, if there is one; attempts on it are made again on what is there then."""
-        transport = self._transports.pop(deployment_id, None)
-        if transport is not None:
-            self._in_background(transport.close())
-
-    def _in_background(self, closing: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(closing)
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
