@@ -1,6 +1,7 @@
 """What fails with ADK's agents, and how."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -233,6 +234,31 @@ async def test_a_cancel_reaches_the_agents_below(model: ScriptedModel) -> None:
         [below] = h.invocations("Tested/ask")
         assert (await h.outcome(below.id)).failure.code == 409
         assert journal_of(h).names("call") == ["Tested/its-key/ask"]
+
+
+async def test_a_tool_that_raises_another_error_from_a_cancel_ends_the_run_by_it(
+    model: ScriptedModel, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    class BookingFailed(Exception):
+        pass
+
+    async def book() -> str:
+        try:
+            await current_context().sleep(timedelta(days=1))
+        except TerminalError as error:
+            raise BookingFailed from error
+        return "booked"
+
+    model.script = lambda request: Reply.calling(("book", {}))
+    asking = Asking(assistant(tools=[book]))
+    async with Harness([asking.service]) as h:
+        sent = await h.send(asking.ask_once, "Go")
+        await wait_until(lambda: "sleep" in h.journal(sent).types(), "the tool sleeps")
+        await h.cancel(sent.invocation_id)
+        ended = await h.outcome(sent)
+    assert ended.failure is not None
+    assert ended.failure.code == 409
+    assert len(model.log.calls) == 1
 
 
 async def test_what_a_cancelled_handler_does_after_it_still_works(model: ScriptedModel) -> None:

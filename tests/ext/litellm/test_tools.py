@@ -187,13 +187,23 @@ async def test_all_tools_have_ended_when_one_has_failed(model: ScriptedModel) ->
     assert done
 
 
-async def test_a_cancel_is_never_told_to_the_model(model: ScriptedModel) -> None:
+class ReviewFailed(Exception):
+    """What a tool raises from a cancel."""
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["as it is", "as the cause of another error"])
+async def test_a_cancel_is_never_told_to_the_model(wrapped: bool, model: ScriptedModel) -> None:
     waits = asyncio.Event()
 
     async def review() -> str:
         _, answer = current_context().awakeable(type_hint=str)
         waits.set()
-        return await answer
+        try:
+            return await answer
+        except TerminalError as error:
+            if wrapped:
+                raise ReviewFailed from error
+            raise
 
     model.script = calls(("review", {}))
     agents, ask = agent(review, tell_errors=True)

@@ -339,3 +339,28 @@ async def test_a_cancel_ends_each_of_several_runs_though_another_ends_first(mode
         await h.cancel(sent.invocation_id)
         await h.outcome(sent)
     assert ended == ["Cancelled", "Cancelled"]
+
+
+async def test_a_tool_that_raises_another_error_from_a_cancel_ends_the_run_by_it(
+    model: ScriptedModel, wait_until: Callable[..., Awaitable[None]]
+) -> None:
+    class BookingFailed(Exception):
+        pass
+
+    async def book() -> None:
+        try:
+            await perdure.current_context().sleep(timedelta(days=1))
+        except TerminalError as error:
+            raise BookingFailed from error
+
+    model.script = lambda request: Reply("done") if request.results else Reply.calling(("book", {}))
+    asked_before = len(model.log.calls)
+    asked = asking(impatient(tools=[book]))
+    async with Harness(asked.service) as h:
+        sent = await h.send(asked.ask, "Hi")
+        await wait_until(lambda: "sleep" in h.journal(sent).types(), "the tool sleeps")
+        await h.cancel(sent.invocation_id)
+        ended = await h.outcome(sent)
+    assert ended.failure is not None
+    assert ended.failure.code == 409
+    assert len(model.log.calls) == asked_before + 1
