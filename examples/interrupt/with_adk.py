@@ -1,12 +1,11 @@
 """A message that comes while the agent works, with Google ADK: the work begins anew with both messages."""
 
-from contextlib import suppress
 from datetime import timedelta
 
 import perdure
 from adk_runs import agent_of
 from adk_runs import run as run_agent
-from perdure import TerminalError
+from perdure import Cancelled, TerminalError
 
 assistant = perdure.VirtualObject("Assistant")
 work = perdure.Service("Work")
@@ -21,9 +20,13 @@ async def message(ctx: perdure.ObjectContext, text: str) -> str:
     before = await ctx.get("work", type_hint=str)
     if before is not None:
         ctx.cancel_invocation(before)
-        with suppress(TerminalError):  # it was cancelled; if it had ended, its answer is part of the conversation
+        try:
             answer = await ctx.attach_invocation(before, type_hint=str, timeout=timedelta(seconds=30))
-            conversation.append(f"You: {answer}")
+            conversation.append(f"You: {answer}")  # it had ended before
+        except Cancelled:  # this handler was
+            raise
+        except TerminalError:  # the work was, and has cleaned up
+            pass
     conversation.append(f"User: {text}")
     ctx.set("conversation", conversation)
     started = await ctx.service_send(run, conversation).invocation_id()

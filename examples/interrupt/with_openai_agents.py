@@ -1,13 +1,12 @@
 """A message that comes while the agent works, with OpenAI Agents: the work begins anew with both messages."""
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from agents import Agent
 
 import perdure
-from perdure import TerminalError
+from perdure import Cancelled, TerminalError
 from perdure.ext.openai import DurableRunner
 
 assistant = perdure.VirtualObject("Assistant")
@@ -27,9 +26,13 @@ async def message(ctx: perdure.ObjectContext, text: str) -> str:
     before = await ctx.get("work", type_hint=str)
     if before is not None:
         ctx.cancel_invocation(before)
-        with suppress(TerminalError):  # it was cancelled; if it had ended, its answer is part of the conversation
+        try:
             answer = await ctx.attach_invocation(before, type_hint=str, timeout=timedelta(seconds=30))
-            conversation.append({"role": "assistant", "content": answer})
+            conversation.append({"role": "assistant", "content": answer})  # it had ended before
+        except Cancelled:  # this handler was
+            raise
+        except TerminalError:  # the work was, and has cleaned up
+            pass
     conversation.append({"role": "user", "content": text})
     ctx.set("conversation", conversation)
     started = await ctx.service_send(run, conversation).invocation_id()

@@ -1,12 +1,11 @@
 """A message that comes while the agent works, with Pydantic AI: the work begins anew with both messages."""
 
-from contextlib import suppress
 from datetime import timedelta
 
 from pydantic_ai import Agent
 
 import perdure
-from perdure import TerminalError
+from perdure import Cancelled, TerminalError
 from perdure.ext.pydantic_ai import DurableAgent
 
 assistant = perdure.VirtualObject("Assistant")
@@ -24,9 +23,13 @@ async def message(ctx: perdure.ObjectContext, text: str) -> str:
     before = await ctx.get("work", type_hint=str)
     if before is not None:
         ctx.cancel_invocation(before)
-        with suppress(TerminalError):  # it was cancelled; if it had ended, its answer is part of the conversation
+        try:
             answer = await ctx.attach_invocation(before, type_hint=str, timeout=timedelta(seconds=30))
-            conversation.append(f"Assistant: {answer}")
+            conversation.append(f"Assistant: {answer}")  # it had ended before
+        except Cancelled:  # this handler was
+            raise
+        except TerminalError:  # the work was, and has cleaned up
+            pass
     conversation.append(f"User: {text}")
     ctx.set("conversation", conversation)
     started = await ctx.service_send(run, conversation).invocation_id()

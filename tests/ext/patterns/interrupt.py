@@ -1,8 +1,15 @@
 """A message that comes while the agent works on the one before."""
 
 import asyncio
+from datetime import timedelta
+from typing import Any
 
+import perdure
+from perdure.engine.answers import Outcome
+from perdure.sdk.definition import tagged
+from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply
+from tests.ext.patterns import catalogue
 from tests.ext.patterns.pattern import Pattern, Play
 from tests.ext.patterns.people import came
 
@@ -40,3 +47,29 @@ PATTERN = Pattern(
     before=begin,
     meanwhile=see_both,
 )
+
+
+async def cancelled_as_it_waits(version: str) -> Outcome:
+    """How `message` ends that is cancelled itself, while the work that it has cancelled cleans up."""
+    work = perdure.Service("Work")
+
+    @work.handler()
+    async def run(ctx: perdure.Context, conversation: Any) -> str:
+        try:
+            await ctx.sleep(timedelta(days=1))
+        except perdure.Cancelled:
+            await ctx.sleep(timedelta(seconds=20))
+            raise
+        return "done"
+
+    [assistant] = [each for each in catalogue.services("interrupt", version) if each.name == "Assistant"]
+    definition = assistant.handlers["message"]
+    message = tagged(definition.fn, definition)
+    async with Harness(assistant, work) as h:
+        await h.call(message, FIRST, key="ada")
+        waiting = await h.send(message, SECOND, key="ada")
+        await h.settle()
+        await h.cancel(waiting)
+        outcome = await h.outcome(waiting)
+        assert len(h.invocations("Work/run")) == 1, "it began more work"
+    return outcome

@@ -11,7 +11,7 @@ from perdure.errors import TerminalError
 from perdure.sdk.definition import tagged
 from perdure.testing import Harness
 from perdure.testing.model import ScriptedModel
-from tests.ext.patterns import catalogue
+from tests.ext.patterns import catalogue, interrupt
 from tests.ext.patterns.pattern import Pattern, Play, Scene
 from tests.ext.patterns.stumbling import Stumbling
 
@@ -58,6 +58,13 @@ class Examples:
             await _through(pattern, play)
         assert stumbling.met, "the model was never asked"
         assert stumbling.answered_twice == []
+
+    async def test_who_waits_for_what_it_cancelled_can_be_cancelled(self, model: ScriptedModel) -> None:
+        if self.VERSION not in catalogue.versions("interrupt"):
+            pytest.skip("there is no such version")
+        outcome = await interrupt.cancelled_as_it_waits(self.VERSION)
+        assert outcome.failure is not None
+        assert outcome.failure.code == 409
 
 
 async def _through(pattern: Pattern, play: Play) -> None:
