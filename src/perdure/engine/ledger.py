@@ -41,6 +41,9 @@ from perdure.protocol.messages import Envelope, MessageType
 LAST, NUMBER = "last", "number"
 """The setting that keeps the highest number of an invocation when that is purged."""
 
+PURGE_PAUSE_MS = 20
+"""Between two rounds of purging: with so many rows a round, some 25,000 a second."""
+
 _AT_REST = frozenset(
     {Status.SCHEDULED, Status.PENDING, Status.READY, Status.SUSPENDED, Status.PAUSED, Status.COMPLETED}
 )
@@ -81,10 +84,13 @@ class Ledger:
     def find(self, id: InvocationId) -> Invocation | None:
         """An invocation, from memory or the store. Whoever changes it must `touch` it, or keep to methods that do."""
         number = self._numbers.get(id)
-        return self._invocations[number] if number is not None else self.reader.invocation_by_id(id)
+        if number is not None:
+            return self._invocations[number]
+        stored = self.reader.invocation_by_id(id)
+        return None if stored is None or self._is_purged(stored.number) else stored
 
     def find_number(self, number: int) -> Invocation | None:
-        return self._invocations.get(number) or self.reader.invocation(number)
+        return self._invocations.get(number) or (None if self._is_purged(number) else self.reader.invocation(number))
 
     def running(self, number: int, attempt: int) -> Invocation | None:
         """The invocation if this attempt at it is the one that runs; None for what comes too late."""
@@ -220,7 +226,6 @@ class Ledger:
         invocation.advance(Step.ENDED, self.now_ms)
         invocation.completed_at_ms = self.now_ms
         invocation.expires_at_ms = self.now_ms + invocation.journal_retention_ms
-        self.expires(invocation.expires_at_ms)
         invocation.output = output
         invocation.awaiting = None
         waiters, invocation.waiters = invocation.waiters, []
@@ -266,11 +271,6 @@ class Ledger:
             if self.keys.holder(key) == invocation.number:
                 yield from (number for number in self.keys.waiting(key) if number > 0)
 
-    def expires(self, at_ms: int) -> None:
-        """Something is to be purged at this time."""
-        if self.next_expiry_ms is None or at_ms < self.next_expiry_ms:
-            self.next_expiry_ms = at_ms
-
     def fail(self, invocation: Invocation, code: int, message: str) -> None:
         """End the invocation in failure."""
         self.complete(invocation, pb.OutputCommandMessage(failure=pb.Failure(code=code, message=message)))
@@ -293,21 +293,32 @@ class Ledger:
 
     def promise(self, key: PromiseKey) -> Promise:
         """A workflow's promise; one that nobody has asked for yet is open."""
-        promise = self._promises.get(key) or self.reader.promise(key) or Promise(key)
+        promise = self._promises.get(key)
+        if promise is None:
+            promise = (None if self._are_cleared(key[:3]) else self.reader.promise(key)) or Promise(key)
         self._promises[key] = self.batch.promises[key] = promise
         return promise
 
     def promises(self, key: Key) -> list[Promise]:
         """All promises of a workflow."""
-        names = {*self.reader.promise_names(key), *(each[3] for each in self._promises if each[:3] == key)}
+        stored = () if self._are_cleared(key) else self.reader.promise_names(key)
+        names = {*stored, *(each[3] for each in self._promises if each[:3] == key)}
         return [self.promise((*key, name)) for name in sorted(names)]
+
+    def is_promise_uncommitted(self, key: PromiseKey) -> bool:
+        """Whether something of this promise is not on disk yet, or it is to go from there."""
+        return self._are_cleared(key[:3]) or any(key in batch.promises for batch in self._batches())
 
     def clear_promises(self, key: Key) -> None:
         """All promises of a workflow go."""
         for promise_key in [each for each in self._promises if each[:3] == key]:
             del self._promises[promise_key]
             self.batch.promises.pop(promise_key, None)
-        self.batch.cleared_promises.append(key)
+        self.batch.cleared_promises.add(key)
+
+    def _are_cleared(self, key: Key) -> bool:
+        """Whether a workflow's promises on disk are to go with what is not committed yet."""
+        return any(key in batch.cleared_promises for batch in self._batches())
 
     def note(self, invocation: Invocation, type: str, record: Mapping[str, object]) -> None:
         """Keep for people to read what happened to an invocation beside its journal."""
@@ -320,6 +331,7 @@ class Ledger:
         Its number is never given again, even if it was the highest: timers and waiters may still name it.
         """
         self.batch.settings[LAST, NUMBER] = str(self._last_number).encode()
+        self.batch.purged.add(invocation.number)
         self.batch.invocations.pop(invocation.number, None)
         self._invocations.pop(invocation.number, None)
         self._numbers.pop(invocation.id, None)
@@ -340,17 +352,28 @@ class Ledger:
         """Drop what is at rest and written: a suspended invocation costs a row on disk and nothing in memory."""
         keys = batch.keys
         for number, invocation in batch.invocations.items():
+            if invocation.expires_at_ms is not None:
+                self._expires(invocation.expires_at_ms)
             if invocation.status is Status.READY and invocation.failures:
                 continue  # its count of failures is nowhere else
             if number not in self.batch.invocations and invocation.status in _AT_REST:
-                self._invocations.pop(number, None)
-                self._numbers.pop(invocation.id, None)
+                if self._invocations.pop(number, None) is not None:  # if purged, another may have its id by now
+                    del self._numbers[invocation.id]
                 if invocation.exclusive:
                     keys.add(invocation.object_key)
         for key in keys - self.batch.keys:
             self.keys.drop(key, self._invocations)
+        for promise in batch.promises.values():
+            if promise.expires_at_ms is not None:
+                self._expires(promise.expires_at_ms)
         for promise_key in batch.promises.keys() - self.batch.promises.keys():
             self._promises.pop(promise_key, None)
+
+    def _expires(self, at_ms: int) -> None:
+        """Something that is on disk now is to be purged at this time, or when there has been a pause."""
+        at_ms = max(at_ms, self.now_ms + PURGE_PAUSE_MS)
+        if self.next_expiry_ms is None or at_ms < self.next_expiry_ms:
+            self.next_expiry_ms = at_ms
 
     def uncommitted(self) -> dict[int, Invocation]:
         """The invocations of which something is not on disk yet."""
@@ -361,6 +384,10 @@ class Ledger:
         return number in self.batch.invocations or (
             self.committing is not None and number in self.committing.invocations
         )
+
+    def _is_purged(self, number: int) -> bool:
+        """Whether an invocation that is on disk yet is to go from there."""
+        return number in self.batch.purged or (self.committing is not None and number in self.committing.purged)
 
     def _batches(self) -> tuple[Batch, ...]:
         """What is not on disk yet, oldest first."""

@@ -7,18 +7,20 @@ A journal goes from its end, so that what is left of it stays dense; then its sp
 from perdure.engine.batch import PromiseKey
 from perdure.engine.invocation import Invocation
 from perdure.engine.keys import Key
-from perdure.engine.ledger import Ledger
+from perdure.engine.ledger import PURGE_PAUSE_MS, Ledger
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import workflow_invocation_id
 from perdure.protocol.messages import MessageType
 
-ROWS_MAX = 500  # in one go; with the pause, some 25,000 a second, and no commit grows by more than a few milliseconds
-PAUSE_MS = 20
+ROWS_MAX = 500  # in one go, so that no commit grows by more than a few milliseconds
 GONE = 410
 
 
 def purge_expired(ledger: Ledger) -> None:
-    """Purge some of what has expired; the ledger knows when to come back."""
+    """Purge some of what has expired; the ledger knows when to come back.
+
+    What is not committed yet, or is to go with what is not, is left for after that: the store does not know it yet.
+    """
     if ledger.next_expiry_ms is None or ledger.next_expiry_ms > ledger.now_ms:
         return
     rows_left = ROWS_MAX
@@ -31,31 +33,30 @@ def purge_expired(ledger: Ledger) -> None:
             break
     promises = ledger.reader.expired_promises(ledger.now_ms, max(rows_left, 0))
     for key in promises:
-        _look_after(ledger, key)
+        if not ledger.is_promise_uncommitted(key):
+            _look_after(ledger, key)
     ledger.next_expiry_ms = (
-        ledger.now_ms + PAUSE_MS if expired or promises else ledger.reader.next_expiry(ledger.now_ms)
+        ledger.now_ms + PURGE_PAUSE_MS if expired or promises else ledger.reader.next_expiry(ledger.now_ms)
     )
 
 
 def purge(ledger: Ledger, invocation: Invocation, rows_max: int = ROWS_MAX) -> int:
     """Purge of an invocation what has expired, up to so many rows; how many went."""
-    length = ledger.reader.journal_length(invocation.number)
+    length = invocation.journal_length
     going = range(max(0, length - rows_max), length)
     ledger.batch.purged_entries += [(invocation.number, index) for index in going]
+    invocation.journal_length = going.start
     if len(going) < length:
         ledger.touch(invocation)
-        ledger.expires(ledger.now_ms)
         return len(going)
     assert invocation.completed_at_ms is not None, f"{invocation.id} is purged before its end"
     ends_at_ms = invocation.completed_at_ms + invocation.retention_ms
     if ends_at_ms > ledger.now_ms:
         invocation.expires_at_ms = ends_at_ms
-        ledger.expires(ends_at_ms)
         ledger.touch(invocation)
         return len(going) + 1
     if invocation.handler_type == "WORKFLOW":
         _forget_workflow(ledger, invocation.object_key)
-    ledger.batch.purged.append(invocation.number)
     ledger.drop(invocation)
     return len(going) + 1
 

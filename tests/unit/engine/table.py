@@ -96,9 +96,16 @@ class Table:
         self.processor.apply(event, self.now_ms)
 
     def commit(self) -> list[Effect]:
-        batch = self.ledger.take_batch()
-        self.writer.commit(batch.seal())
-        self.ledger.committed()
+        self.begin_commit()
+        return self.end_commit()
+
+    def begin_commit(self) -> None:
+        """The batch is on its way to the disk until `end_commit`; events go on meanwhile."""
+        self.sealed = self.ledger.take_batch().seal()
+
+    def end_commit(self) -> list[Effect]:
+        self.writer.commit(self.sealed)
+        batch = self.ledger.committed()
         self.ledger.forget(batch)
         return [*batch.effects, *self._recovered()]
 

@@ -91,7 +91,6 @@ def _complete(ledger: Ledger, promise: Promise, result: pb.NotificationMessage) 
     if ledger.find(workflow_invocation_id(service, key, scope or None)) is None:
         # It waits for its workflow as long as results are kept, or it would be kept for ever if that never comes.
         promise.expires_at_ms = ledger.now_ms + ledger.registry.defaults.retention_ms
-        ledger.expires(promise.expires_at_ms)
     waiters, promise.waiters = promise.waiters, []
     for waiter in waiters:
         waiting = ledger.find_number(waiter.number)

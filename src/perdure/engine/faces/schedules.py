@@ -1,23 +1,24 @@
 """`engine.schedules`: schedules made, looked at, edited, triggered and deleted.
 
-What is asked for is checked and changed in memory at once, then awaited until it is on disk: of two edits that are
-based on the same version, one is refused.
+A change is checked and made in memory at once, and is shown once it is on disk: of two edits that are based on the
+same version, one is refused.
 """
 
 import re
 from collections.abc import Callable
 
-from msgspec import Struct
+from msgspec import Struct, json
 from msgspec.structs import replace
 
 from perdure.engine import recurrence
 from perdure.engine.answers import Accepted, Answer
 from perdure.engine.events import ScheduleTriggered, SettingsChanged, Target
 from perdure.engine.faces.ask import Ask
+from perdure.engine.faces.changes import Changes
 from perdure.engine.firing import check_target
 from perdure.engine.ledger import Ledger
-from perdure.engine.schedules import Progress, Schedule, Setting
-from perdure.errors import Conflict, UsageError
+from perdure.engine.schedules import DEFINITION, PROGRESS, Progress, Schedule, Setting
+from perdure.errors import Conflict, UnknownSchedule, UsageError
 from perdure.protocol.scopes import check_scope
 
 _ID = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
@@ -39,14 +40,21 @@ class Scheduling:
         self._schedules = ledger.schedules
         self._ask = ask
         self._clock = clock
+        self._changes = Changes(ask)
 
     def all(self) -> list[ScheduleState]:
-        """All schedules, by id."""
-        return [self.get(id) for id in sorted(self._schedules.definitions)]
+        """All schedules as they are on disk, by id."""
+        reader = self._ledger.reader
+        progress = reader.settings(PROGRESS)
+        return [_decode(record, progress[id]) for id, record in sorted(reader.settings(DEFINITION).items())]
 
     def get(self, id: str) -> ScheduleState:
-        """Raises `UnknownSchedule`."""
-        return ScheduleState(self._schedules.get(id), self._schedules.progress[id])
+        """A schedule as it is on disk. Raises `UnknownSchedule`."""
+        reader = self._ledger.reader
+        definition, progress = reader.setting(DEFINITION, id), reader.setting(PROGRESS, id)
+        if definition is None or progress is None:
+            raise UnknownSchedule(id)
+        return _decode(definition, progress)
 
     async def create(self, schedule: Schedule) -> ScheduleState:
         """Begin a schedule; its version and its times are set here.
@@ -56,13 +64,14 @@ class Scheduling:
             UsageError: it says nothing that could be done; the message names the field.
             UnknownTarget: no deployment has the handler, or the key is missing or not wanted.
         """
-        if schedule.id in self._schedules.definitions:
-            raise Conflict(f"schedule {schedule.id} exists: edit it, or delete it first")
-        self._check(schedule)
-        self._check_target(schedule.target)
-        now_ms = self._clock()
-        schedule = replace(schedule, version=1, created_at_ms=now_ms, modified_at_ms=now_ms, anchor_ms=now_ms)
-        return await self._define(schedule, Progress(next_at_ms=schedule.due_after(now_ms)))
+        async with self._changes:
+            if schedule.id in self._schedules.definitions:
+                raise Conflict(f"schedule {schedule.id} exists: edit it, or delete it first")
+            self._check(schedule)
+            self._check_target(schedule.target)
+            now_ms = self._clock()
+            schedule = replace(schedule, version=1, created_at_ms=now_ms, modified_at_ms=now_ms, anchor_ms=now_ms)
+            return await self._define(schedule, Progress(next_at_ms=schedule.due_after(now_ms)))
 
     async def edit(self, schedule: Schedule) -> ScheduleState:
         """Put a schedule in the place of that with the same id, on whose present version it must be based.
@@ -72,26 +81,27 @@ class Scheduling:
             Conflict: it was edited since that version.
             UsageError, UnknownTarget: as in `create`.
         """
-        before = self.get(schedule.id)
-        if schedule.version != before.schedule.version:
-            raise Conflict(
-                f"schedule {schedule.id} is at version {before.schedule.version} and not {schedule.version}: somebody "
-                "edited it meanwhile. Look at it again, and edit that"
+        async with self._changes:
+            before, progress = self._schedules.get(schedule.id), self._schedules.progress[schedule.id]
+            if schedule.version != before.version:
+                raise Conflict(
+                    f"schedule {schedule.id} is at version {before.version} and not {schedule.version}: somebody edited "
+                    "it meanwhile. Look at it again, and edit that"
+                )
+            self._check(schedule)
+            if schedule.target != before.target:  # else it may be gone: what starts nothing can still be paused
+                self._check_target(schedule.target)
+            now_ms = self._clock()
+            schedule = replace(
+                schedule,
+                version=before.version + 1,
+                created_at_ms=before.created_at_ms,
+                modified_at_ms=now_ms,
+                anchor_ms=before.anchor_ms if schedule.every_ms == before.every_ms else now_ms,
             )
-        self._check(schedule)
-        if schedule.target != before.schedule.target:  # else it may be gone: what starts nothing can still be paused
-            self._check_target(schedule.target)
-        now_ms = self._clock()
-        timing_kept = _timing(schedule) == _timing(before.schedule)
-        schedule = replace(
-            schedule,
-            version=before.schedule.version + 1,
-            created_at_ms=before.schedule.created_at_ms,
-            modified_at_ms=now_ms,
-            anchor_ms=before.schedule.anchor_ms if schedule.every_ms == before.schedule.every_ms else now_ms,
-        )
-        next_at_ms = before.progress.next_at_ms if timing_kept else schedule.due_after(now_ms)
-        return await self._define(schedule, replace(before.progress, next_at_ms=next_at_ms))
+            if _timing(schedule) != _timing(before):
+                progress = replace(progress, next_at_ms=schedule.due_after(now_ms))
+            return await self._define(schedule, progress)
 
     async def trigger(self, id: str) -> Accepted:
         """Start what it starts, now, also where it is paused; its own times stay as they are.
@@ -106,10 +116,11 @@ class Scheduling:
 
     async def delete(self, id: str, version: int | None = None) -> None:
         """Start nothing any more; what was started goes on. Raises like `edit`, where a version is given."""
-        schedule = self._schedules.get(id)
-        if version is not None and version != schedule.version:
-            raise Conflict(f"schedule {id} is at version {schedule.version} and not {version}: it was not deleted")
-        await self._store(self._schedules.remove(id))
+        async with self._changes:
+            schedule = self._schedules.get(id)
+            if version is not None and version != schedule.version:
+                raise Conflict(f"schedule {id} is at version {schedule.version} and not {version}: it was not deleted")
+            await self._store(self._schedules.remove(id))
 
     async def _define(self, schedule: Schedule, progress: Progress) -> ScheduleState:
         await self._store(self._schedules.define(schedule, progress))
@@ -128,6 +139,10 @@ class Scheduling:
 
     def _check_target(self, target: Target) -> None:
         check_target(self._ledger.registry.resolve(target.service, target.handler), target)
+
+
+def _decode(definition: bytes, progress: bytes) -> ScheduleState:
+    return ScheduleState(json.decode(definition, type=Schedule), json.decode(progress, type=Progress))
 
 
 def _timing(schedule: Schedule) -> tuple[object, ...]:

@@ -193,9 +193,9 @@ class Reader:
         """The records of one kind of settings, by name."""
         return dict(self._execute("select name, record from setting where kind = ? order by name", (kind,)))
 
-    def journal_length(self, number: int) -> int:
-        row = self._execute("select max(idx) + 1 from journal where invocation = ?", (number,)).fetchone()
-        return row[0] or 0 if row is not None else 0
+    def setting(self, kind: str, name: str) -> bytes | None:
+        row = self._execute("select record from setting where kind = ? and name = ?", (kind, name)).fetchone()
+        return row[0] if row is not None else None
 
     def promise_names(self, key: Key) -> list[str]:
         query = "select name from promise where scope = ? and service = ? and key = ?"
