@@ -85,8 +85,8 @@ class Scheduling:
             before, progress = self._schedules.get(schedule.id), self._schedules.progress[schedule.id]
             if schedule.version != before.version:
                 raise Conflict(
-                    f"schedule {schedule.id} is at version {before.version} and not {schedule.version}: somebody edited "
-                    "it meanwhile. Look at it again, and edit that"
+                    f"schedule {schedule.id} is at version {before.version} and not {schedule.version}: somebody "
+                    "edited it meanwhile. Look at it again, and edit that"
                 )
             self._check(schedule)
             if schedule.target != before.target:  # else it may be gone: what starts nothing can still be paused
