@@ -106,9 +106,11 @@ def idempotent_invocation_id(
     service: str, key: str | None, handler: str, idempotency_key: str, scope: str | None = None
 ) -> InvocationId:
     """The id that all requests with this idempotency key to this target share."""
-    tag = "ik" if scope is None else "ik@"  # told apart, as keys may hold commas
-    parts = [part for part in (tag, scope, service, key, handler, idempotency_key) if part is not None]
-    partition = scope or (idempotency_key if key is None else key)
+    parts = [part for part in (service, key, handler, idempotency_key) if part is not None]
+    if scope is None:  # then the first bytes tell apart what commas in keys do not
+        parts, partition = ["ik", *parts], idempotency_key if key is None else key
+    else:
+        parts, partition = ["ik@", scope, *map(_escaped, parts)], scope
     return invocation_id(_hash(partition, _KEY_BYTES) + _hash(",".join(parts), _UNIQUE_BYTES))
 
 
@@ -117,6 +119,11 @@ def scheduled_invocation_id(schedule_id: str, at_ms: int, partition: str | None 
     return invocation_id(
         _hash(partition or schedule_id, _KEY_BYTES) + _hash(f"sch,{schedule_id},{at_ms}", _UNIQUE_BYTES)
     )
+
+
+def _escaped(part: str) -> str:
+    """A part that can be told from the next when a comma lies between them."""
+    return part.replace("\\", "\\\\").replace(",", "\\,")
 
 
 def _hash(text: str, size: int) -> bytes:
