@@ -35,13 +35,17 @@ class EngineAddress(Struct, frozen=True):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports below those that connections are given, so that nobody has one while its process is down."""
+    """Ports below those that connections are given, so that nobody has one while its process is down.
+
+    Not by the seed of a test: workers that run at the same time would take the same ones.
+    """
+    chance = random.SystemRandom()
     with ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
             listener = held.enter_context(socket.socket())
             try:
-                listener.bind(("127.0.0.1", random.randrange(12_000, 32_000)))
+                listener.bind(("127.0.0.1", chance.randrange(12_000, 32_000)))
             except OSError:
                 continue
             ports.append(listener.getsockname()[1])

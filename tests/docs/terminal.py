@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,10 +15,10 @@ from typing import Self
 import pytest
 
 from perdure.version import __version__
-from tests.conformance.processes import NODE, NPM_MODULES
+from tests.conformance.processes import NODE, NPM_MODULES, free_ports
 from tests.docs.matching import Ids
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 100.0
 POLL_S = 0.02
 DEFAULT_PORTS = {"up": (("--ingress-port", "8080"), ("--admin-port", "9070")), "serve": (("--port", "9080"),)}
 
@@ -27,6 +26,7 @@ _PORT = re.compile(r"(?<=:)(8080|9070|908\d|5122)\b")
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d ")
 _SERVER = re.compile(r"perdure (up|serve)\b(?!.* --help)|(restate-server) |(?:PORT=\d+ )?node \w+\.ts")
 _READY = re.compile(r"^  services .*\n|SDK started listening", re.MULTILINE)
+_LOOK = re.compile(r"(?:\w+=\S+ )?perdure \S+ (?:list|describe)\b.*|curl \S+|curl \S+/query .*")
 _KILL = re.compile(r"pkill -9 -f '(?:perdure (up|serve)(?: [\w:]+)?|(node-name \w+))'")
 
 
@@ -99,7 +99,10 @@ class Terminal:
         (self._folder / file).write_text(self._with_real_ports(text))
 
     def run(self, command: str, shown: str) -> None:
-        """Runs a command; fails the test if it does not print what is shown, or fails where nothing is shown."""
+        """Runs a command; fails the test if it does not print what is shown, or fails where nothing is shown.
+
+        A command that only looks is run again until it sees what is shown: a reader is slower than the engine.
+        """
         real = self._ids.in_command(self._with_real_ports(command))
         if command == "^C":
             self._servers[-1].stop(signal.SIGINT)
@@ -110,16 +113,11 @@ class Terminal:
             self._serve(served[1] or served[2] or "node", real, shown)
         else:
             curl = "curl -sS " if shown.strip() else "curl -sS --fail-with-body "
-            done = subprocess.run(
-                ["bash", "-c", real.replace("curl ", curl)],
-                cwd=self._folder,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=TIMEOUT_S,
-            )
+            deadline = time.monotonic() + TIMEOUT_S
+            done = self._run(real.replace("curl ", curl))
+            while _LOOK.fullmatch(command) and not self._shows(shown, done.stdout) and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+                done = self._run(real.replace("curl ", curl))
             if shown.strip():
                 self._check(command, shown, done.stdout)
             elif done.returncode:
@@ -138,6 +136,18 @@ class Terminal:
             if time.monotonic() > deadline:
                 pytest.fail(f"perdure {kind} has not printed\n{shown}\nbut\n{server.printed}")
             time.sleep(POLL_S)
+
+    def _run(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
 
     def _serve(self, kind: str, command: str, shown: str) -> None:
         command = self._node(command) if kind == "node" else self._on_real_ports(kind, command)
@@ -172,9 +182,11 @@ class Terminal:
         return f"env PORT={self._port(given[1] if given else '9080')} {command.removeprefix(given[0] if given else '')}"
 
     def _check(self, command: str, shown: str, printed: str, *, anywhere: bool = False) -> None:
-        printed = self._as_shown(printed)
-        if not self._ids.matches(shown, printed, anywhere=anywhere):
-            pytest.fail(f"$ {command}\nis shown to print\n{shown}\nbut prints\n{printed}")
+        if not self._shows(shown, printed, anywhere=anywhere):
+            pytest.fail(f"$ {command}\nis shown to print\n{shown}\nbut prints\n{self._as_shown(printed)}")
+
+    def _shows(self, shown: str, printed: str, *, anywhere: bool = False) -> bool:
+        return self._ids.matches(shown, self._as_shown(printed), anywhere=anywhere)
 
     def _as_shown(self, printed: str) -> str:
         """What was printed, with the ports that the page has."""
@@ -191,9 +203,8 @@ class Terminal:
 
     def _port(self, port: str) -> str:
         if port not in self._ports:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self._ports[port] = str(free.getsockname()[1])
+            [free] = free_ports(1)
+            self._ports[port] = str(free)
         return self._ports[port]
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ import pytest
 import perdure
 from perdure.errors import Conflict, EngineStopping, PortUnavailable, StoreLocked, UsageError
 from perdure.server.app import ServerConfig
+from tests.conformance.processes import free_ports
 
 greeter = perdure.Service("Greeter")
 runs: list[str] = []
@@ -165,8 +166,8 @@ async def test_a_port_in_use_is_told_before_any_handler_runs(
 
 
 async def test_a_store_in_use_leaves_the_ports_free(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        http = ServerConfig(ingress_port=one.getsockname()[1], admin_port=other.getsockname()[1])
+    ingress, admin = free_ports(2)
+    http = ServerConfig(ingress_port=ingress, admin_port=admin)
     async with perdure.Engine(data_dir=tmp_path):
         with pytest.raises(StoreLocked):
             async with perdure.Engine(data_dir=tmp_path, http=http):

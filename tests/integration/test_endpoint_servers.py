@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,6 +20,7 @@ from perdure.protocol.frames import FrameDecoder
 from perdure.protocol.messages import Envelope, MessageType, decode, encode, envelope
 from perdure.protocol.versions import content_type
 from perdure.version import __version__
+from tests.conformance.processes import free_ports
 
 INVOCATION_ID = "inv_19DRtVb6LNfS1B4Dw36b8b3htbudZJXmwf"
 RAW_ID = bytes(range(24))
@@ -155,14 +155,8 @@ def output(messages: list[Envelope]) -> object:
     return msgspec.json.decode(found.value.content)
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def _start(name: str) -> Service:
-    server, port = SERVERS[name], _free_port()
+    server, [port] = SERVERS[name], free_ports(1)
     program, *arguments = [part.format(port=port) for part in server.command]
     application = "endpoint_app:mounted" if server.prefix else "endpoint_app:app"
     process = subprocess.Popen(

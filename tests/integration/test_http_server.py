@@ -10,6 +10,7 @@ import pytest
 
 from perdure.errors import PortUnavailable
 from perdure.server.app import HttpServer, ServerConfig
+from tests.conformance.processes import free_ports
 from tests.integration.server_fixtures import ANY_PORTS, serve
 from tests.unit.server.fake_engine import FakeEngine
 
@@ -27,8 +28,7 @@ async def test_port_0_takes_free_ports_and_says_which() -> None:
 async def test_a_port_in_use_is_an_error_that_names_it_and_leaves_nothing_open(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with socket.create_server(("127.0.0.1", 0)) as other:
-            free = other.getsockname()[1]
+        [free] = free_ports(1)
         ports = {"ingress": (port, free), "admin": (free, port)}[name]
         with pytest.raises(PortUnavailable, match=rf"127\.0\.0\.1:{port}.*another port"):
             await HttpServer(FakeEngine(), ServerConfig(ingress_port=ports[0], admin_port=ports[1])).start()
