@@ -6,7 +6,7 @@
 import asyncio
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import timedelta
 from functools import partial
 from importlib import import_module
@@ -19,6 +19,8 @@ tried: Counter[str] = Counter()  # how often something was begun in this process
 # What the official SDK does not name at its top.
 RetryableError: Any = getattr(sdk, "RetryableError", None) or import_module("restate.exceptions").RetryableError
 BytesSerde: Any = getattr(sdk, "BytesSerde", None) or import_module("restate.serde").BytesSerde
+
+met = defaultdict[str, asyncio.Event](asyncio.Event)
 
 plain = sdk.Service("Plain")
 ledger = sdk.VirtualObject("Ledger")
@@ -73,10 +75,18 @@ async def steps(ctx: Any, count: int) -> list[int]:
     return [await ctx.run_typed(f"step {n}", lambda n=n: n * n) for n in range(count)]
 
 
+async def all_have_begun(name: str, count: int) -> None:
+    """Counts one that has begun, and waits for the others: for ever, if they do not run at the same time."""
+    tried[name] += 1
+    if tried[name] == count:
+        met[name].set()
+    await met[name].wait()
+
+
 @plain.handler()
 async def steps_together(ctx: Any, count: int) -> list[int]:
     async def squared(n: int) -> int:
-        await asyncio.sleep(0.5)
+        await all_have_begun(ctx.request().id, count)
         return n * n
 
     futures = [ctx.run_typed(f"step {n}", partial(squared, n)) for n in range(count)]
@@ -218,6 +228,19 @@ async def gathers(ctx: Any, naps_ms: list[int]) -> list[str]:
 
 
 @plain.handler()
+async def meets(ctx: Any, name_and_count: list[Any]) -> str:
+    name, count = name_and_count
+    await all_have_begun(name, count)
+    return "met"
+
+
+@plain.handler()
+async def gathers_at_once(ctx: Any, count: int) -> list[str]:
+    futures = [ctx.service_call(meets, arg=[ctx.request().id, count]) for _ in range(count)]
+    return [await future for future in await sdk.gather(*futures)]
+
+
+@plain.handler()
 async def selects(ctx: Any) -> list[str]:
     slow = ctx.sleep(timedelta(minutes=10))
     winner, value = await sdk.select(slow=slow, quick=ctx.service_call(nap, arg=20))
@@ -225,9 +248,16 @@ async def selects(ctx: Any) -> list[str]:
 
 
 @plain.handler()
-async def as_they_complete(ctx: Any, naps_ms: list[int]) -> list[str]:
-    futures = [ctx.service_call(nap, arg=ms) for ms in naps_ms]
-    return [await future async for future in sdk.as_completed(*futures)]
+async def as_they_complete(ctx: Any, count: int) -> list[int]:
+    """Completes one after the other, the last first, each when the one before has come."""
+    ids, letters = zip(*(ctx.awakeable(type_hint=int) for _ in range(count)), strict=True)
+    came: list[int] = []
+    ctx.resolve_awakeable(ids[-1], count - 1)
+    async for letter in sdk.as_completed(*letters):
+        came.append(n := await letter)
+        if n > 0:
+            ctx.resolve_awakeable(ids[n - 1], n - 1)
+    return came
 
 
 @plain.handler()

@@ -54,9 +54,15 @@ async function steps(ctx: Context, count: number): Promise<number[]> {
   return squares;
 }
 
+/** Counts one that has begun, and waits for the others: for ever, if they do not run at the same time. */
+async function all_have_begun(name: string, count: number): Promise<void> {
+  begin(name);
+  while (tried.get(name)! < count) await new Promise((done) => setTimeout(done, 10));
+}
+
 async function steps_together(ctx: Context, count: number): Promise<number[]> {
   const squared = async (n: number): Promise<number> => {
-    await new Promise((done) => setTimeout(done, 500));
+    await all_have_begun(ctx.request().id, count);
     return n * n;
   };
   return RestatePromise.all(Array.from({ length: count }, (_, n) => ctx.run(`step ${n}`, () => squared(n))));
@@ -180,23 +186,34 @@ async function gathers(ctx: Context, naps_ms: number[]): Promise<string[]> {
   return RestatePromise.all(naps_ms.map((ms) => ctx.serviceClient(plain).nap(ms)));
 }
 
+async function meets(_: Context, [name, count]: [string, number]): Promise<string> {
+  await all_have_begun(name, count);
+  return "met";
+}
+
+async function gathers_at_once(ctx: Context, count: number): Promise<string[]> {
+  const { id } = ctx.request();
+  return RestatePromise.all(Array.from({ length: count }, () => ctx.serviceClient(plain).meets([id, count])));
+}
+
 async function selects(ctx: Context): Promise<string[]> {
   const slow = ctx.sleep(10 * MINUTE).map(() => ["slow", ""]);
   const quick = ctx.serviceClient(plain).nap(20).map((text) => ["quick", text!]);
   return RestatePromise.race([slow, quick]);
 }
 
-async function as_they_complete(ctx: Context, naps_ms: number[]): Promise<string[]> {
-  const pending = new Map(
-    naps_ms.map((ms, index) => [index, ctx.serviceClient(plain).nap(ms).map((text) => ({ index, text: text! }))]),
-  );
-  const completed: string[] = [];
-  while (pending.size > 0) {
-    const { index, text } = await RestatePromise.race([...pending.values()]);
-    pending.delete(index);
-    completed.push(text);
+/** Completes one after the other, the last first, each when the one before has come. */
+async function as_they_complete(ctx: Context, count: number): Promise<number[]> {
+  const letters = Array.from({ length: count }, () => ctx.awakeable<number>());
+  const pending = new Map(letters.map(({ promise }, index) => [index, promise]));
+  const came: number[] = [];
+  for (let next = count - 1; pending.size > 0; next--) {
+    ctx.resolveAwakeable(letters[next].id, next);
+    const n = await RestatePromise.race([...pending.values()]);
+    pending.delete(n);
+    came.push(n);
   }
-  return completed;
+  return came;
 }
 
 async function times_out(ctx: Context): Promise<string> {
@@ -451,7 +468,7 @@ export const plain = service({
     steps, steps_together, big_step, step_fails_for_good, step_fails_twice, step_gives_up, step_runs_out_of_time,
     handler_fails_once, fails_until_later, never_succeeds, random_values,
     nap, calls, headers_of_callee, calls_workflow, calls_what_fails,
-    gathers, selects, as_they_complete, times_out, nap_then, first_to_succeed, all_or_first_to_fail, all_outcomes,
+    gathers, meets, gathers_at_once, selects, as_they_complete, times_out, nap_then, first_to_succeed, all_or_first_to_fail, all_outcomes,
     sends, sends_by_name, sends_later, calls_with_idempotency_key, attaches,
     cancels, cancels_its_call, makes_good, tells_when_cancelled, waits_until_cancelled,
     waits_for_awakeable, awakeable_by_handler, completes_awakeable, signalled, waits_for_signal,
