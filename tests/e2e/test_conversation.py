@@ -13,7 +13,7 @@ import perdure
 from perdure.ext.codecs import PLAIN
 from perdure.ext.conversation import Asked, Said, Usage
 from perdure.ext.model_calls import model_call
-from perdure.ext.tool_calls import tool_step
+from perdure.ext.tool_calls import tool_call
 
 desk = perdure.Service("Desk")
 tries = []
@@ -40,7 +40,7 @@ async def answer(ctx: perdure.Context, question: str) -> str:
     async def look_up():
         return "42"
 
-    found = await tool_step("look_up", {"n": 7}, look_up)
+    found = await tool_call("look_up", look_up, arguments={"n": 7})
     messages.append({"role": "tool", "tool_call_id": "a", "content": found})
     return await ask_model(messages)
 

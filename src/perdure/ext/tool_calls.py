@@ -2,16 +2,18 @@
 
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar, cast, overload
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast, overload
 
 from perdure.errors import UsageError
 from perdure.ext.codecs import PLAIN, Codec
 from perdure.ext.durable_here import durable_here
+from perdure.ext.failures import must_pass
 from perdure.ext.steps import Entry, step
 from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.threads import in_run_thread
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -28,12 +30,16 @@ class Step:
 class WithContext:
     """Its body makes its own steps and calls, and awaits nothing else; it runs again on replay."""
 
+    else_step: bool = False
+    """A call that turns out to need no context, and to await nothing, is a step: replay does not run it again."""
+
 
 Recording: TypeAlias = Step | WithContext
 
 TOOL_OPTIONS: Final[RunOptions[Any]] = RunOptions(max_attempts=3)
-"""What holds for a step that says nothing: an error that stays is the model's to hear of."""
+"""For tools that say nothing else: three tries, then the framework handles the error."""
 
+_STEP: Final = Step()
 _MARK: Final = "__perdure_recorded__"
 
 
@@ -60,7 +66,10 @@ def with_context(fn: F) -> F:
 
 
 def how_recorded(fn: Callable[..., Any], otherwise: Recording | None = None) -> Recording:
-    """What a function is marked with; else `otherwise`, or else an `async def` with the context, a `def` as a step."""
+    """The mark of a function; else `otherwise`; else a `def` is a step, and an `async def` has the context if it asks.
+
+    (An `async def` that does not ask for it is a step, too, which is known only when it has run.)
+    """
     layer: Any = fn
     while layer is not None:
         mark = getattr(layer, _MARK, None)
@@ -69,57 +78,87 @@ def how_recorded(fn: Callable[..., Any], otherwise: Recording | None = None) -> 
         layer = _beneath(layer)
     if otherwise is not None:
         return otherwise
-    return WithContext() if inspect.iscoroutinefunction(_innermost(fn)) else Step()
+    return WithContext(else_step=True) if inspect.iscoroutinefunction(_innermost(fn)) else Step()
 
 
-async def tool_step(
+async def tool_call(
     name: str,
-    arguments: Any,
     body: Callable[[], Awaitable[T]],
+    recording: Recording = _STEP,
+    *,
+    arguments: Any = None,
     codec: Codec[T] = PLAIN,
-    options: RunOptions[Any] | None = None,
     call_id: str | None = None,
+    control_flow: tuple[type[Exception], ...] = (),
 ) -> T:
-    """Runs a tool as one step: a run named after it, whose entry holds arguments and result.
+    """Calls a tool, and records it in this way. A step is a run named after the tool, with arguments and result.
+
+    `control_flow`: exceptions by which a body with the context tells its framework how to go on. They are no failures,
+    and are not recorded.
 
     Raises:
-        TerminalError: the tool raised it, or failed as often as the options allow.
+        TerminalError: the body of a step raised it, or failed as often as its options allow.
+        SdkInternalException: a body with the context awaits something else. The attempt fails, and says in which line.
     """
     ctx = durable_here(f"tool {name!r}")
-    return await step(ctx, f"tool {name}", body, _entry(name, arguments, call_id, codec), options or TOOL_OPTIONS)
-
-
-async def with_context_only(
-    name: str,
-    body: Callable[[], Awaitable[T]],
-    arguments: Any = None,
-    codec: Codec[T] | None = None,
-    call_id: str | None = None,
-) -> T:
-    """Runs a tool with the context. Where it awaits anything else the attempt fails, and says in which line.
-
-    With a codec, what a tool gives that neither used the context nor awaited anything is recorded like a step's result:
-    replay does not do it again.
-    """
-    ctx = durable_here(f"tool {name!r}")
-    if codec is None:
-        return await ctx.alone(f"tool {name!r}", body)
-    entry_name = f"tool {name} returned"
-    if not ctx.runs_next(entry_name):
-        result, used = await ctx.watched(f"tool {name!r}", body)
-        if used:
-            return result
-        body = partial(_given, result)
-    return await step(ctx, entry_name, body, _entry(name, arguments, call_id, codec), TOOL_OPTIONS)
-
-
-def _entry(name: str, arguments: Any, call_id: str | None, codec: Codec[T]) -> Entry[T]:
     record = {"name": name, "arguments": arguments, "call_id": call_id}
-    return Entry("tool_call", lambda _: record, "result", codec)
+    entry = Entry("tool_call", lambda _: record, "result", codec)
+    if isinstance(recording, Step):
+        return await step(ctx, f"tool {name}", body, entry, recording.options or TOOL_OPTIONS)
+    if not recording.else_step:
+        return await ctx.alone(f"tool {name!r}", body)
+    # Of this call alone: another of the same tool, which asks for the context, must not take its entry for its own.
+    entry_name = f"tool {name}, call {ctx.attached(_Calls).count(name)}"
+    if not ctx.runs_next(entry_name):
+        outcome, used = await ctx.watched(f"tool {name!r}", lambda: _outcome(body))
+        if used or isinstance(outcome.raised, control_flow):
+            return await outcome.again()
+        body = outcome.again  # a try of the step, and the only one of this attempt
+    return await step(ctx, entry_name, body, entry, TOOL_OPTIONS)
 
 
-async def _given(result: T) -> T:
-    return result
+async def call_body(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Calls a tool's function; a plain `def` in a thread, so that others go on meanwhile."""
+    if inspect.iscoroutinefunction(_innermost(function)):
+        return await function(*args, **kwargs)
+    value = await in_run_thread(functools.partial(function, *args, **kwargs))
+    return await value if inspect.isawaitable(value) else value
+
+
+class _Calls:
+    """How often each tool was called so far, of those of which it turns out how. The same on every attempt."""
+
+    def __init__(self) -> None:
+        self._made: Counter[str] = Counter()
+
+    def count(self, name: str) -> int:
+        """One more call; gives its number, from 1 on."""
+        self._made[name] += 1
+        return self._made[name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome(Generic[T]):
+    """How a body ended: by what it returned or, if that is not None, by what it raised."""
+
+    returned: T | None
+    raised: Exception | None
+
+    async def again(self) -> T:
+        """Returns what the body returned, or raises what it raised."""
+        if self.raised is not None:
+            raise self.raised
+        return cast(T, self.returned)
+
+
+async def _outcome(body: Callable[[], Awaitable[T]]) -> _Outcome[T]:
+    """Runs a body. A cancel of the invocation, and the end of the attempt, get through."""
+    try:
+        return _Outcome(await body(), None)
+    except Exception as error:
+        if must_pass(error):
+            raise
+        return _Outcome(None, error)
 
 
 def _marked(fn: F, recording: Recording) -> F:

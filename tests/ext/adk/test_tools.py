@@ -175,7 +175,7 @@ async def test_what_an_async_tool_gives_that_awaits_nothing_is_recorded(model: S
     asking = Asking(assistant(tools=[draw], after_agent_callback=seen))
     async with Harness([asking.object], always_replay=True) as h:
         assert await h.call(asking.ask, "Go", key="ada") == drawn[0]
-        assert journal_of(h, "Tested/ask").runs("tool draw returned")
+        assert journal_of(h, "Tested/ask").runs("tool draw, call 1")
     assert len(drawn) == 1
 
 

@@ -85,7 +85,7 @@ async def test_an_async_function_that_only_computes_runs_once(model: ScriptedMod
     async with Harness(agents, always_replay=True) as h:
         sent = await h.send(ask, "?")
         assert await h.attach(ask, sent) == "1"
-        [entry] = h.journal(sent).runs("tool charge returned")
+        [entry] = h.journal(sent).runs("tool charge, call 1")
     assert charged == [500]
     assert (entry.value["tool_call"]["arguments"], entry.value["result"]) == ({"cents": 500}, 1)
 

@@ -73,7 +73,7 @@ async def test_an_async_function_that_only_computes_runs_once(model: ScriptedMod
 
     model.script = calling(("charge", {"cents": 500}))
     journal = await using(function_tool(charge)).journal(always_replay=True)
-    [call] = journal.runs("tool charge returned")
+    [call] = journal.runs("tool charge, call 1")
     assert charged == [500]
     assert (call.value["tool_call"]["arguments"], call.value["result"]) == ({"cents": 500}, 1)
 

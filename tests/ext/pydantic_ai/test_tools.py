@@ -79,7 +79,7 @@ async def test_an_async_function_that_only_computes_runs_once(model: ScriptedMod
     async with Harness(asked.service, always_replay=True) as h:
         sent = await h.send(asked.ask, "?")
         assert await h.attach(asked.ask, sent) == "1"
-        assert h.journal(sent).names("run")[1] == "tool charge returned"
+        assert h.journal(sent).names("run")[1] == "tool charge, call 1"
     assert charged == ["card"]
 
 

@@ -9,10 +9,13 @@ import pytest
 
 import perdure
 from perdure.errors import UsageError
-from perdure.ext.codecs import PLAIN, codec_of
+from perdure.ext.codecs import codec_of
 from perdure.ext.remote_tools import remote_tool
-from perdure.ext.tool_calls import Step, WithContext, as_step, how_recorded, tool_step, with_context, with_context_only
+from perdure.ext.tool_calls import Step, WithContext, as_step, how_recorded, tool_call, with_context
 from perdure.testing import Harness
+
+UNMARKED = how_recorded(asyncio.sleep)
+"""How an `async def` is recorded that does not say it."""
 
 
 @dataclass
@@ -58,12 +61,12 @@ async def wrapping() -> None: ...
     ("fn", "recording"),
     [
         (plain, Step()),
-        (asynchronous, WithContext()),
+        (asynchronous, UNMARKED),
         (marked_as_step, Step()),
         (marked_with_options, Step(OPTIONS)),
         (marked_with_context, WithContext()),
-        (Callable_(), WithContext()),
-        (Callable_().method, WithContext()),
+        (Callable_(), UNMARKED),
+        (Callable_().method, UNMARKED),
         (Callable_().step_method, Step()),
         (wrapping, Step()),
         (functools.partial(marked_as_step), Step()),
@@ -97,7 +100,7 @@ async def test_a_step_runs_once_and_its_entry_holds_arguments_and_result() -> No
         return Claim(12)
 
     async def body(ctx: perdure.Context) -> int:
-        found = await tool_step("look_up", {"id": 7}, look_up, codec_of(Claim), call_id="call_1")
+        found = await tool_call("look_up", look_up, arguments={"id": 7}, codec=codec_of(Claim), call_id="call_1")
         await ctx.run_typed("later", lambda: None)
         assert isinstance(found, Claim)
         return found.amount
@@ -124,7 +127,7 @@ async def test_an_error_that_stays_is_terminal_after_three_tries() -> None:
         ran.append(1)
         raise ValueError("no such city")
 
-    tools, call = calling(lambda ctx: tool_step("weather", {}, fails))
+    tools, call = calling(lambda ctx: tool_call("weather", fails))
     async with Harness(tools) as h:
         with pytest.raises(perdure.TerminalError, match="ValueError: no such city"):
             await h.call(call)
@@ -143,7 +146,7 @@ async def test_tools_at_once_run_at_once_and_replay_in_any_order() -> None:
         return seconds
 
     async def tool(seconds: float) -> float:
-        return await tool_step(f"wait {seconds}", {}, functools.partial(slow, seconds))
+        return await tool_call(f"wait {seconds}", functools.partial(slow, seconds))
 
     async def body(ctx: perdure.Context) -> list[float]:
         waited = await asyncio.gather(*(tool(seconds) for seconds in (3.0, 1.0, 2.0)))
@@ -159,7 +162,7 @@ async def test_tools_at_once_run_at_once_and_replay_in_any_order() -> None:
 
 async def test_a_tool_with_the_context_may_await_nothing_else() -> None:
     async def body(ctx: perdure.Context) -> None:
-        await with_context_only("weather", lambda: asyncio.sleep(1))
+        await tool_call("weather", lambda: asyncio.sleep(1), WithContext())
 
     tools, call = calling(body)
     async with Harness(tools, disable_retries=True) as h:
@@ -176,7 +179,7 @@ async def test_what_a_tool_gives_that_only_computes_is_recorded() -> None:
 
     async def body(ctx: perdure.Context) -> list[int]:
         def tool() -> Any:
-            return with_context_only("charge", charge, {"cents": 5}, PLAIN, "call_1")
+            return tool_call("charge", charge, UNMARKED, arguments={"cents": 5}, call_id="call_1")
 
         results = await asyncio.gather(tool(), tool())
         await ctx.run_typed("later", lambda: None)
@@ -186,10 +189,97 @@ async def test_what_a_tool_gives_that_only_computes_is_recorded() -> None:
     async with Harness(tools, always_replay=True) as h:
         sent = await h.send(call)
         assert await h.attach(call, sent) == [1, 2]
-        entries = h.journal(sent).runs("tool charge returned")
+        entries = [h.journal(sent).runs(f"tool charge, call {n}")[0] for n in (1, 2)]
     assert len(charged) == 2
     assert [entry.value["result"] for entry in entries] == [1, 2]
     assert entries[0].value["tool_call"]["arguments"] == {"cents": 5}
+
+
+async def test_a_call_does_not_take_what_another_of_the_same_tool_gave() -> None:
+    async def body(ctx: perdure.Context) -> list[str]:
+        one_at_a_time = asyncio.Lock()
+
+        async def look_up(city: str) -> str:
+            if city == "oslo":
+                return "known already"
+            async with one_at_a_time:
+                return await ctx.run_typed("fetch", functools.partial(fetch, city))
+
+        def tool(city: str) -> Any:
+            return tool_call("look_up", functools.partial(look_up, city), UNMARKED)
+
+        found = await asyncio.gather(tool("bergen"), tool("tromso"), tool("oslo"))
+        await ctx.run_typed("later", lambda: None)
+        return found
+
+    async def fetch(city: str) -> str:
+        return f"fetched {city}"
+
+    tools, call = calling(body)
+    async with Harness(tools) as h:
+        assert await h.call(call) == ["fetched bergen", "fetched tromso", "known already"]
+        await h.crash_at_every_step(call)
+
+
+async def test_what_a_tool_raises_that_only_computes_is_tried_and_recorded_as_a_step_is() -> None:
+    charged: list[int] = []
+
+    async def charge() -> int:
+        charged.append(1)
+        raise ValueError(f"declined, charge {len(charged)}")
+
+    async def body(ctx: perdure.Context) -> str:
+        try:
+            await tool_call("charge", charge, UNMARKED)
+        except perdure.TerminalError as error:
+            await ctx.run_typed("later", lambda: None)
+            return error.message
+        return "charged"
+
+    tools, call = calling(body)
+    async with Harness(tools, always_replay=True) as h:
+        assert await h.call(call) == "ValueError: declined, charge 3"
+    assert len(charged) == 3
+
+
+async def test_a_tool_that_is_marked_as_with_the_context_always_runs_again() -> None:
+    basket: list[str] = []
+
+    @with_context
+    async def put() -> None:
+        basket.append("lamp")
+
+    async def body(ctx: perdure.Context) -> list[str]:
+        basket.clear()
+        await tool_call("put", put, how_recorded(put))
+        await ctx.run_typed("later", lambda: None)
+        return list(basket)
+
+    tools, call = calling(body)
+    async with Harness(tools, always_replay=True) as h:
+        assert await h.call(call) == ["lamp"]
+
+
+async def test_exceptions_that_steer_a_framework_are_not_recorded() -> None:
+    class Elsewhere(Exception):
+        pass
+
+    async def go() -> None:
+        raise Elsewhere
+
+    async def body(ctx: perdure.Context) -> str:
+        try:
+            await tool_call("go", go, UNMARKED, control_flow=(Elsewhere,))
+        except Elsewhere:
+            await ctx.run_typed("later", lambda: None)
+            return "went"
+        return "stayed"
+
+    tools, call = calling(body)
+    async with Harness(tools, always_replay=True) as h:
+        sent = await h.send(call)
+        assert await h.attach(call, sent) == "went"
+        assert h.journal(sent).names("run") == ["later"]
 
 
 @pytest.mark.parametrize("use", ["step", "random", "awakeable", "turn"])
@@ -207,7 +297,7 @@ async def test_a_tool_that_uses_its_context_is_no_step(use: str) -> None:
                 return "done"
 
     async def body(ctx: perdure.Context) -> str:
-        said = await with_context_only("look_up", lambda: tool(ctx), {}, PLAIN)
+        said = await tool_call("look_up", lambda: tool(ctx), UNMARKED)
         await ctx.run_typed("later", lambda: None)
         return said
 
@@ -216,7 +306,7 @@ async def test_a_tool_that_uses_its_context_is_no_step(use: str) -> None:
         sent = await h.send(call)
         assert await h.attach(call, sent) == "done"
         assert h.journal(sent).names("run")[-1:] == ["later"]
-        assert "tool look_up returned" not in h.journal(sent).names()
+        assert "tool look_up, call 1" not in h.journal(sent).names()
 
 
 async def test_a_handler_as_a_tool_has_its_shape_and_calls_it() -> None:
@@ -234,7 +324,7 @@ async def test_a_handler_as_a_tool_has_its_shape_and_calls_it() -> None:
     assert how_recorded(tool) == WithContext()
 
     async def body(ctx: perdure.Context) -> str:
-        return await with_context_only("check_fraud", lambda: tool(claim=Claim(3)))
+        return await tool_call("check_fraud", lambda: tool(claim=Claim(3)), WithContext())
 
     tools, call = calling(body)
     async with Harness(tools, fraud) as h:

@@ -18,9 +18,8 @@ from perdure.ext.adk.refusals import check_tool
 from perdure.ext.adk.tool_outcome import OUTCOME, Outcome
 from perdure.ext.durable_here import durable_here
 from perdure.ext.missing import needs
-from perdure.ext.tool_calls import Recording, Step, WithContext, how_recorded, tool_step, with_context_only
+from perdure.ext.tool_calls import Recording, Step, WithContext, call_body, how_recorded, tool_call
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.threads import in_run_thread
 
 with needs("google-adk", extra="adk"):
     from google.adk.agents.llm.task import _finish_task_tool as finish_task
@@ -90,11 +89,13 @@ class _Running:
 
     async def _outcome(self, args: dict[str, Any], tool_context: ToolContext) -> Outcome:
         name, call_id = self._tool.name, tool_context.function_call_id
-        if isinstance(self._recording, WithContext):
+        recording = self._recording
+        if isinstance(recording, WithContext):
             body = partial(tool_outcome.with_context, partial(_run, self._tool, args), tool_context)
-            return await with_context_only(name, body, args, OUTCOME, call_id)
-        body = partial(tool_outcome.of_step, partial(_run, _off_the_loop(self._tool), args), tool_context)
-        return await tool_step(name, args, body, OUTCOME, self._recording.options or self._options, call_id)
+        else:
+            body = partial(tool_outcome.of_step, partial(_run, _off_the_loop(self._tool), args), tool_context)
+            recording = Step(recording.options or self._options)
+        return await tool_call(name, body, recording, arguments=args, codec=OUTCOME, call_id=call_id)
 
 
 async def _run(tool: BaseTool, args: dict[str, Any], tool_context: ToolContext) -> Any:
@@ -113,14 +114,9 @@ def _off_the_loop(tool: BaseTool) -> BaseTool:
 def _in_thread(function: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Awaitable[Any]:
-        return _awaited(partial(function, *args, **kwargs))
+        return call_body(function, *args, **kwargs)
 
     return call
-
-
-async def _awaited(function: Callable[[], Any]) -> Any:
-    result = await in_run_thread(function)
-    return await result if inspect.isawaitable(result) else result
 
 
 def _is_generator(function: Callable[..., Any]) -> bool:

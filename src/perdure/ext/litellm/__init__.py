@@ -15,18 +15,20 @@ from perdure.ext.litellm.model import completion
 from perdure.ext.litellm.session import Session
 from perdure.ext.litellm.tools import call_tools, tool_of
 from perdure.ext.remote_tools import remote_tool
-from perdure.ext.tool_calls import as_step, tool_step, with_context
+from perdure.ext.tool_calls import Step, WithContext, as_step, tool_call, with_context
 from perdure.sdk.context import current_context, current_object_context
 
 __all__ = [
     "Session",
+    "Step",
+    "WithContext",
     "as_step",
     "call_tools",
     "completion",
     "current_context",
     "current_object_context",
     "remote_tool",
+    "tool_call",
     "tool_of",
-    "tool_step",
     "with_context",
 ]

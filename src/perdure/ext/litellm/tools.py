@@ -1,7 +1,6 @@
 """Tools of agents written by hand: offered to the model, and run as the model calls them, all at once."""
 
 import asyncio
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,9 +11,8 @@ import msgspec
 from perdure.errors import TerminalError
 from perdure.ext.codecs import codec_of
 from perdure.ext.failures import must_pass
-from perdure.ext.tool_calls import Step, how_recorded, tool_step, with_context_only
+from perdure.ext.tool_calls import call_body, how_recorded, tool_call
 from perdure.sdk.parameters import as_tool, read_arguments
-from perdure.sdk.threads import in_run_thread
 
 
 def tool_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -75,16 +73,12 @@ async def _result(call: Any, tools: Sequence[Callable[..., Any]], tell_errors: b
 async def _called(tool: Callable[..., Any], arguments: Mapping[str, Any], call: Any) -> str:
     codec = codec_of(get_type_hints(tool).get("return"))
 
-    async def body() -> Any:
-        if inspect.iscoroutinefunction(tool):
-            return await tool(**arguments)
-        value = await in_run_thread(partial(tool, **arguments))
-        return await value if inspect.isawaitable(value) else value
-
-    recording = how_recorded(tool)
-    name, told = call.function.name, json.loads(call.function.arguments or "{}")
-    if isinstance(recording, Step):
-        value = await tool_step(name, told, body, codec, recording.options, call.id)
-    else:
-        value = await with_context_only(name, body, told, codec, call.id)
+    value = await tool_call(
+        call.function.name,
+        partial(call_body, tool, **arguments),
+        how_recorded(tool),
+        arguments=json.loads(call.function.arguments or "{}"),
+        codec=codec,
+        call_id=call.id,
+    )
     return value if isinstance(value, str) else msgspec.json.encode(codec.to_json(value)).decode()

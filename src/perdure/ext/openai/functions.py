@@ -12,8 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from perdure.ext.codecs import Codec, codec_of
 from perdure.ext.openai.escape import escaping
-from perdure.ext.tool_calls import Recording, Step, WithContext, tool_step, with_context_only
-from perdure.sdk.threads import in_run_thread
+from perdure.ext.tool_calls import Recording, WithContext, call_body, tool_call
 
 _CONTEXT: Final = "perdure_tool_context"
 """The parameter of a recorded function that tells which call it is."""
@@ -36,7 +35,7 @@ def recording_function(function: Callable[..., Any], recording: Recording) -> Ca
     async def call(context: ToolContext[Any], /, *args: Any, **kwargs: Any) -> Any:
         if takes_context:
             args = (context, *args)
-        body = functools.partial(called, function, *args, **kwargs)
+        body = functools.partial(call_body, function, *args, **kwargs)
         with escaping():
             told = context.tool_name, context.tool_arguments, context.tool_call_id
             return await record(*told, recording, body, codec, steers=takes_context)
@@ -66,19 +65,9 @@ async def record(
 
     `steers`: it asks for the run's context, which it may change. With the durable one, it always runs again on replay.
     """
-    match recording:
-        case Step(options):
-            return await tool_step(name, _read(arguments), body, codec, options, call_id)
-        case WithContext():
-            return await with_context_only(name, body, _read(arguments), None if steers else codec, call_id)
-
-
-async def called(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    """What a function gives: one that is not async has a thread, as the SDK would give it."""
-    if inspect.iscoroutinefunction(function):
-        return await function(*args, **kwargs)
-    value = await in_run_thread(functools.partial(function, *args, **kwargs))
-    return await value if inspect.isawaitable(value) else value
+    if steers and isinstance(recording, WithContext):
+        recording = WithContext()
+    return await tool_call(name, body, recording, arguments=_read(arguments), codec=codec, call_id=call_id)
 
 
 def _read(arguments: str) -> Any:

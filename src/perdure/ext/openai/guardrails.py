@@ -4,7 +4,6 @@ plain `def` is recorded as one step.
 
 import copy
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -21,9 +20,8 @@ from perdure.ext.codecs import Codec
 from perdure.ext.durable_here import durable_here
 from perdure.ext.openai.escape import escaping
 from perdure.ext.openai.functions import ANYTHING, RECORDS_ITSELF
-from perdure.ext.openai.recorded import recorded
-from perdure.ext.tool_calls import WithContext, how_recorded
-from perdure.sdk.threads import in_run_thread
+from perdure.ext.openai.named_step import named_step
+from perdure.ext.tool_calls import WithContext, call_body, how_recorded
 
 G = TypeVar("G", InputGuardrail[Any], OutputGuardrail[Any], ToolInputGuardrail[Any], ToolOutputGuardrail[Any])
 
@@ -44,16 +42,11 @@ def _durable(name: str, function: Callable[..., Any], codec: Codec[Any]) -> Any:
     with_context = isinstance(how_recorded(function), WithContext)
 
     async def judge(*args: Any) -> Any:
-        call = functools.partial(function, *args)
-
-        async def body() -> Any:
-            verdict = call() if inspect.iscoroutinefunction(function) else await in_run_thread(call)
-            return await verdict if inspect.isawaitable(verdict) else verdict
-
+        body = functools.partial(call_body, function, *args)
         with escaping():
             if with_context:
                 return await durable_here(name).alone(name, body)
-            return await recorded("guardrail", name, body, codec)
+            return await named_step("guardrail", name, body, codec)
 
     setattr(judge, RECORDS_ITSELF, True)
     return judge

@@ -10,8 +10,8 @@ from agents.tool_context import ToolContext
 
 from perdure.ext.codecs import codec_of
 from perdure.ext.openai.escape import escaping
-from perdure.ext.openai.functions import called, record
-from perdure.ext.tool_calls import how_recorded, tool_step
+from perdure.ext.openai.functions import record
+from perdure.ext.tool_calls import call_body, how_recorded, tool_call
 
 
 def durable_custom_tool(tool: CustomTool) -> CustomTool:
@@ -20,7 +20,7 @@ def durable_custom_tool(tool: CustomTool) -> CustomTool:
 
     async def invoke(context: ToolContext[Any], text: str) -> Any:
         with escaping():
-            body = functools.partial(called, tool.on_invoke_tool, context, text)
+            body = functools.partial(call_body, tool.on_invoke_tool, context, text)
             return await record(tool.name, text, context.tool_call_id, recording, body)
 
     return dataclasses.replace(tool, on_invoke_tool=invoke)
@@ -30,9 +30,10 @@ def durable_executor(name: str, executor: Callable[[Any], Any]) -> Callable[[Any
     """What carries out commands, once each."""
 
     async def execute(request: Any) -> Any:
-        body = functools.partial(called, executor, request)
+        body = functools.partial(call_body, executor, request)
         with escaping():
-            return await tool_step(name, _as_json(request.data), body, _SHELL, call_id=request.data.call_id)
+            arguments, call_id = _as_json(request.data), request.data.call_id
+            return await tool_call(name, body, arguments=arguments, codec=_SHELL, call_id=call_id)
 
     return execute
 
@@ -58,7 +59,8 @@ class _Editor:
     async def _edit(self, edit: Callable[[ApplyPatchOperation], Any], operation: ApplyPatchOperation) -> Any:
         arguments = {"path": operation.path, "diff": operation.diff, "move_to": operation.move_to}
         with escaping():
-            return await tool_step(operation.type, arguments, functools.partial(called, edit, operation), _EDITED)
+            body = functools.partial(call_body, edit, operation)
+            return await tool_call(operation.type, body, arguments=arguments, codec=_EDITED)
 
 
 _SHELL: Final = codec_of(str | ShellResult)  # pyright: ignore[reportArgumentType]  a union is a type hint, too

@@ -24,7 +24,7 @@ from perdure.ext.pydantic_ai.model_requests import (
     said,
 )
 from perdure.ext.pydantic_ai.tools import recording_of, steers
-from perdure.ext.tool_calls import Recording, Step, WithContext, tool_step, with_context_only
+from perdure.ext.tool_calls import Recording, Step, WithContext, tool_call
 from perdure.sdk.capabilities.runs import RunOptions
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
@@ -126,11 +126,14 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
         call_id: str | None = params.ctx.tool_call_id
         if isinstance(recording, WithContext):
             _refuse_timeout(params)
-            act, codec = partial(self._operation.handler, params), None if steers(params.tool) else self._codec()
-            return await with_context_only(params.name, act, arguments, codec, call_id)
+            recording = WithContext() if steers(params.tool) else recording
+            act = partial(self._operation.handler, params)
+            return await tool_call(
+                params.name, act, recording, arguments=arguments, codec=self._codec(), call_id=call_id
+            )
         body = _Body(self._operation, params)
         return await body.reported(
-            tool_step(params.name, arguments, body.run, self._codec(), recording.options, call_id)
+            tool_call(params.name, body.run, recording, arguments=arguments, codec=self._codec(), call_id=call_id)
         )
 
     async def _step(self, name: str, params: P) -> R:
