@@ -237,18 +237,33 @@ async def test_an_agent_over_its_limit_ends_for_good(chat: ChatOpenAI, model: Sc
             await h.call(ask)
 
 
-async def test_a_nodes_retries_do_not_try_again_what_was_cancelled(chat: ChatOpenAI, model: ScriptedModel) -> None:
+class Gone(Exception):
+    """What a node says in the place of why it failed."""
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("made", [durable_node, lambda node: node], ids=["durable_node", "plain"])
+async def test_a_nodes_retries_and_error_handlers_make_nothing_of_a_cancel(made: Any, wrapped: bool) -> None:
     begun = asyncio.Event()
     tries: list[int] = []
 
     async def waits(state: State) -> State:
         tries.append(1)
         begun.set()
-        await current_context().sleep(timedelta(days=1000))
+        try:
+            await current_context().sleep(timedelta(days=1000 if len(tries) == 1 else 0))
+        except TerminalError as error:
+            if wrapped:
+                raise Gone from error
+            raise
         return {"said": ["rested"]}
 
+    async def excuse(state: State) -> State:
+        return {"said": ["never mind"]}
+
     builder = StateGraph(State)
-    builder.add_node("waits", durable_node(waits), retry_policy=RetryPolicy(retry_on=Exception))
+    retries = RetryPolicy(retry_on=Exception, initial_interval=0.001)
+    builder.add_node("waits", made(waits), retry_policy=retries, error_handler=excuse)
     builder.add_edge(START, "waits")
     service, run = running(builder.compile())
 

@@ -25,8 +25,7 @@ def test_without_langchain_it_says_what_to_install() -> None:
         ("langgraph.pregel._checkpoint", "uuid6"),
         ("langgraph.graph.message", "uuid"),
         ("langgraph._internal._future", "EAGER_NOT_SUPPORTED"),
-        ("langgraph._internal._runnable", "run_in_executor"),
-        ("langgraph.pregel._call", "run_in_executor"),
+        ("langgraph._internal._runnable", "RunnableCallable"),
         ("langgraph.pregel._utils", "_is_executor_backed_afunc"),
         ("langchain_core.output_parsers.base", "run_in_executor"),
     ],
@@ -49,3 +48,61 @@ def test_only_async_nodes_may_have_a_timeout_as_ever(imported: str, kind: str, s
     node = f"{kind} node(state): return {{}}\nbuilder.add_node(node, timeout=1)\nbuilder.add_edge(START, 'node')\n"
     assert error_of(begin + imported + node + "builder.compile()").startswith(said)
     assert error_of(begin + node + imported + "builder.compile()").startswith(said)
+
+
+GRAPH_BEFORE_THE_IMPORT = """
+import asyncio, operator
+from typing import Annotated, TypedDict
+from langgraph.func import entrypoint, task
+from langgraph.graph import START, StateGraph
+
+class State(TypedDict):
+    said: Annotated[list[str], operator.add]
+
+done = []
+
+def charge(state):
+    done.append("node")
+    return {"said": ["charged"]}
+
+def enough(state):
+    done.append("edge")
+    return "__end__"
+
+@task
+def book(what):
+    done.append("task")
+    return what
+
+@entrypoint()
+async def trip(what):
+    return await book(what)
+
+builder = StateGraph(State)
+builder.add_node("charge", charge)
+builder.add_edge(START, "charge")
+builder.add_conditional_edges("charge", enough)
+graph = builder.compile()
+
+import perdure
+import perdure.ext.langchain
+from perdure.testing import Harness
+
+service = perdure.Service("Before")
+
+@service.handler()
+async def run(ctx: perdure.Context) -> list[str]:
+    said = (await graph.ainvoke({"said": []}))["said"]
+    return [*said, await trip.ainvoke("train")]
+
+async def main():
+    async with Harness(service, always_replay=True) as h:
+        assert await h.call(run) == ["charged", "train"]
+
+asyncio.run(main())
+assert done == ["node", "edge", "task"], done
+"""
+
+
+def test_a_graph_that_was_built_before_the_import_is_recorded_too() -> None:
+    assert error_of(GRAPH_BEFORE_THE_IMPORT) == "it worked"

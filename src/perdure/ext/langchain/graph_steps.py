@@ -5,9 +5,9 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from perdure.errors import Cancelled, UsageError
+from perdure.errors import UsageError
 from perdure.ext.codecs import Codec
-from perdure.ext.langchain.cancelling import CancelledInGraph
+from perdure.ext.langchain.cancelling import letting_cancels_pass
 from perdure.ext.langchain.interrupts import Answers
 from perdure.ext.langchain.values import VALUES
 from perdure.ext.missing import needs
@@ -56,7 +56,8 @@ async def graph_step(
         nonlocal executed
         executed = True
         try:
-            return Outcome(returned=await execute(), answers=answers.given)
+            with letting_cancels_pass():
+                return Outcome(returned=await execute(), answers=answers.given)
         except GraphInterrupt as interrupt:
             return Outcome(interrupts=list(interrupt.args[0]), answers=answers.given)
         except GraphBubbleUp as error:
@@ -69,10 +70,8 @@ async def graph_step(
         except ToolException as error:
             return Outcome(refused=str(error))
 
-    try:
+    with letting_cancels_pass():
         outcome = await record(body)
-    except Cancelled as error:
-        raise CancelledInGraph from error
     if not executed:
         answers.use_again(outcome.answers)
     if outcome.interrupts:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NoReturn, TypeVar, cast, overload
 
-from perdure.errors import Cancelled, UsageError
+from perdure.errors import UsageError
 from perdure.ext.durable_here import durable_here, in_step
-from perdure.ext.langchain.cancelling import CancelledInGraph
+from perdure.ext.langchain.cancelling import letting_cancels_pass
 from perdure.ext.langchain.determinism import inline, message_id
 from perdure.ext.langchain.messages import RESULT, asked, said
 from perdure.ext.missing import needs
@@ -106,12 +106,10 @@ class _Recorded:
             return result
 
         given = bound if stop is None else {**bound, "stop": stop}
-        try:
-            agent = None if run_manager is None else cast("dict[str, Any]", run_manager.metadata).get("lc_agent_name")
-            question = asked(cast(BaseChatModel, self), messages, given, agent)
+        agent = None if run_manager is None else cast("dict[str, Any]", run_manager.metadata).get("lc_agent_name")
+        question = asked(cast(BaseChatModel, self), messages, given, agent)
+        with letting_cancels_pass():
             return await model_call(question, request, RESULT, said, self.recorder.options)
-        except Cancelled as error:
-            raise CancelledInGraph from error
 
     def _generate(
         self, messages: Any, stop: list[str] | None = None, run_manager: Any = None, **bound: Any
