@@ -81,8 +81,18 @@ def _keys(ledger: Ledger) -> Differences:
 
 def _timers(ledger: Ledger) -> Differences:
     changing = {timer for batch in _batches(ledger) for timer in batch.timers}
-    if ledger.timers._horizon is None:  # all of them are in memory
-        yield "timers", set(ledger.timers._lasting) - changing, _all_timers(ledger) - changing
+    if (
+        ledger.timers._horizon is None
+    ):  # all of them are in memory; those of what has ended wait there to be passed over
+        in_memory = {timer for timer in ledger.timers._lasting if _goes_on(ledger, timer)}
+        on_disk = {timer for timer in _all_timers(ledger) if not ledger.is_uncommitted(timer[1])}
+        yield "timers", in_memory - changing, on_disk - changing
+
+
+def _goes_on(ledger: Ledger, timer: Timer) -> bool:
+    number = timer[1]
+    stored = ledger.reader.invocation(number)
+    return stored is not None and stored.status is not Status.COMPLETED and not ledger.is_uncommitted(number)
 
 
 def _all_timers(ledger: Ledger) -> set[Timer]:

@@ -125,6 +125,8 @@ class Batch:
         add("purge_journal", list[Row](self.purged_entries))
         add("clear_timer", [timer for timer, kept in self.timers.items() if not kept])
         add("timer", [timer for timer, kept in self.timers.items() if kept])
+        ended = [number for number, each in self.invocations.items() if each.completed_at_ms is not None]
+        add("clear_timers", [(number,) for number in ended])
         add("clear_object", list[Row](self.cleared_objects))
         add("clear_state", [key for key, value in self.state.items() if value is None])
         add("state", [(*key, value) for key, value in self.state.items() if value is not None])

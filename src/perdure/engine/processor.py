@@ -161,10 +161,10 @@ def _fire(ledger: Ledger, timer: Timer) -> None:
     if completion_id < START:
         attempts.on_retry_due(ledger, number, -completion_id)
         return
-    ledger.batch.timers[timer] = False
     invocation = ledger.find_number(number)
     if invocation is None or invocation.status is Status.COMPLETED:
-        return
+        return  # its timers have left the store with its end
+    ledger.batch.timers[timer] = False
     if completion_id == KILL:
         interventions.kill(ledger, invocation)
     elif completion_id != START:

@@ -4,7 +4,7 @@ Pure and in memory. Each change is made here first, and returns the settings tha
 What is served is derived: of each service the promoted revision, else the highest that takes new invocations.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from msgspec import Struct, json
 
@@ -126,14 +126,17 @@ class Registry:
         _check_takes(resolved.deployment)
         return resolved
 
-    def targets(self) -> list[str]:
+    def targets(self) -> Sequence[str]:
         """Every `Service/handler` that can be called, sorted."""
-        return sorted(f"{service}/{handler}" for service, handler in self._resolved)
+        return self._targets
 
-    def public_targets(self) -> list[str]:
+    def public_targets(self) -> Sequence[str]:
         """Those of them that can be called from outside."""
-        found = self._resolved.items()
-        return sorted(f"{service}/{handler}" for (service, handler), it in found if not it.options.ingress_private)
+        return self._public_targets
+
+    def public_services(self) -> list[str]:
+        """The services of which something can be called from outside, sorted."""
+        return sorted({target.partition("/")[0] for target in self._public_targets})
 
     def service(self, name: str) -> ServiceRevision:
         """The revision of a service that new invocations go to; raises `UnknownTarget` where there is none."""
@@ -144,9 +147,9 @@ class Registry:
 
     def public_service(self, name: str) -> ServiceRevision:
         """The same for whoever asks from outside: a service that is private is none, nor is it named."""
-        public = {target.partition("/")[0] for target in self.public_targets()}
+        public = self.public_services()
         if name not in public:
-            raise UnknownTarget(f"service {name}", [f"service {known}" for known in sorted(public)])
+            raise UnknownTarget(f"service {name}", [f"service {known}" for known in public])
         return self.services[name]
 
     def revisions(self, name: str) -> list[ServiceRevision]:
@@ -273,6 +276,9 @@ class Registry:
             for name, revision in self.services.items()
             for handler in revision.manifest.handlers
         }
+        found = sorted((f"{service}/{handler}", it) for (service, handler), it in self._resolved.items())
+        self._targets = [target for target, _ in found]
+        self._public_targets = [target for target, it in found if not it.options.ingress_private]
 
     def _resolve(self, deployment: Deployment, revision: ServiceRevision, handler: HandlerManifest) -> ResolvedHandler:
         service = revision.manifest

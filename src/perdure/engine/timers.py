@@ -2,7 +2,7 @@
 
 A timer is (due, invocation number, completion id); completion 0 starts a scheduled invocation, 2^32 kills one. Retries
 are timers too, but only in memory, with the negated attempt in place of the completion: after a crash they are not
-needed.
+needed. The timers of an invocation that has ended leave the store at once, and memory when they are due.
 """
 
 import heapq

@@ -26,6 +26,7 @@ def store_of_version_1(folder: Path) -> None:
             " (?1, 'inv_' || ?1, 'Greeter', 'greet', 'SERVICE', 'paused', 1, ?2, 0, 0, 5, cast(?3 as blob))",
             (number, paused_ms, '{"code":500,"message":"no","at_ms":5}'),
         )
+    store.execute("insert into timer values (7, 1, 1), (8, 2, 1), (9, 99, 1)")
     store.execute("insert into state values ('Counter', 'ada', x'6e', x'31')")
     store.execute("insert into promise values ('Signup', 'ada', 'mail', null, cast('[]' as blob))")
     store.close()
@@ -62,6 +63,7 @@ def test_an_older_store_keeps_what_it_holds(tmp_path: Path) -> None:
         ended = reader.invocation(1)
         assert ended is not None
         assert ended.expires_at_ms == ENDED_MS + 24 * 60 * 60 * 1000
+        assert reader.timers_after((-1, 0, 0), 10) == [(8, 2, 1)]  # the others are of what has ended, or was purged
         paused = [reader.invocation(2), reader.invocation(3)]
         assert [each.paused_by for each in paused if each is not None] == ["failure", "operator"]
     finally:

@@ -8,6 +8,7 @@ import pytest
 from perdure.engine.events import AttachRequested, CancelRequested, PromiseCompleted, PurgeRequested, TimersDue
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import PURGE_PAUSE_MS
+from perdure.engine.timers import Timer
 from perdure.errors import UnknownInvocation
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import MessageType
@@ -131,6 +132,34 @@ def test_what_is_being_purged_is_not_found_and_its_id_is_free(table: Table) -> N
     (peeked,) = [each.message for each in notifications(table.commit())]
     assert isinstance(peeked, pb.NotificationMessage)
     assert peeked.WhichOneof("result") == "void"
+
+
+def test_what_has_ended_leaves_no_timer_in_the_store(table: Table) -> None:
+    asleep, doomed = table.begin("Greeter/greet"), table.begin("Greeter/greet")
+    table.say(asleep, pb.SleepCommandMessage(wake_up_time=table.now_ms + HOUR_MS, result_completion_id=1))
+    table.apply(CancelRequested(9, doomed.id, kill_after_ms=HOUR_MS))
+    table.commit()
+    assert len(timers(table)) == 2
+    table.say(asleep, pb.SleepCommandMessage(wake_up_time=table.now_ms + HOUR_MS, result_completion_id=2))
+    end(table, asleep)
+    end(table, doomed)
+    table.commit()
+    assert timers(table) == []
+
+
+def test_a_timer_of_what_has_ended_writes_nothing_when_its_time_comes(table: Table) -> None:
+    asleep = table.begin("Greeter/greet")
+    table.say(asleep, pb.SleepCommandMessage(wake_up_time=table.now_ms + HOUR_MS, result_completion_id=1))
+    end(table, asleep)
+    table.commit()
+    table.now_ms += HOUR_MS
+    table.apply(TimersDue())
+    assert not table.ledger.batch
+    assert table.ledger.timers.next_due_ms() is None
+
+
+def timers(table: Table) -> list[Timer]:
+    return table.reader.timers_after((-1, 0, 0), 10)
 
 
 @pytest.mark.parametrize("under_way", [False, True])

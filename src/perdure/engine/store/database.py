@@ -10,7 +10,7 @@ import apsw
 
 from perdure.errors import StoreError, StoreLocked
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 FILE_NAME = "perdure.db"
 
 

@@ -78,6 +78,7 @@ create table timer (
     completion  integer not null,   -- 0: the invocation's start; 2^32: its end by force; else the completion to give it
     primary key (due, invocation, completion)
 ) strict, without rowid;
+create index timer_invocation on timer (invocation);  -- what has ended takes its timers with it
 
 create table state (
     scope    text not null,

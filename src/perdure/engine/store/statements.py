@@ -96,6 +96,7 @@ STATEMENTS: dict[str, Statement] = {
     "purge_event": Statement("delete from event where invocation in (values", 1, ")"),
     "timer": Statement("insert or ignore into timer (due, invocation, completion) values", 3),
     "clear_timer": Statement("delete from timer where (due, invocation, completion) in (values", 3, ")"),
+    "clear_timers": Statement("delete from timer where invocation in (values", 1, ")"),
     "state": Statement("insert or replace into state (scope, service, key, name, value) values", 5),
     "clear_state": Statement("delete from state where (scope, service, key, name) in (values", 4, ")"),
     "clear_object": Statement("delete from state where (scope, service, key) in (values", 3, ")"),
