@@ -48,13 +48,13 @@ class Asking:
             return await h.call(self.ask, question)
 
 
-def asking(agent: Agent[Any], **settings: Any) -> Asking:
+def asking(agent: Agent[Any], *, name: str = "Tested", **settings: Any) -> Asking:
     """A service that gives what a durable run of the agent comes to."""
 
     async def do(question: str) -> Any:
         return (await DurableRunner.run(agent, question, **settings)).final_output
 
-    return Asking(do)
+    return Asking(do, name)
 
 
 def using(*tools: FunctionTool, **settings: Any) -> Asking:

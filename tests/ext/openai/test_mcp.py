@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sys
 import weakref
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from agents.testing import assistant_message
 from openai.types.responses.response_output_item import McpApprovalRequest
 
 import perdure
-from perdure.ext.openai import DurableRunner, mcp
+from perdure.ext.openai import DurableRunner, as_step, mcp_connections
 from perdure.ext.openai.run import run_var
 from perdure.sdk.context import context_var
 from perdure.sdk.progress import run_key_var
 from perdure.testing import Harness
-from perdure.testing.model import ScriptedModel
+from perdure.testing.model import Reply, ScriptedModel
 from tests.ext.openai.asking import IN_ONE_LOOP, Asking, ann, asking, calling
 
 pytestmark = IN_ONE_LOOP
@@ -84,11 +85,15 @@ async def test_a_server_is_started_when_needed_and_each_call_happens_once(
         journal = h.journal(sent.invocation_id)
     assert str(log) == "started called"
     assert journal.names("run") == [
-        "tools of counter", "Ann asks gpt-4o-mini", "tool count", "tools of counter", "Ann asks gpt-4o-mini",
+        "list tools of counter", "Ann asks gpt-4o-mini", "tool count", "list tools of counter", "Ann asks gpt-4o-mini",
     ]  # fmt: skip
-    first, second = journal.runs("tools of counter")
+    first, second = journal.runs("list tools of counter")
     assert [tool["name"] for tool in first.value["result"]["tools"]] == ["count", "fail"]
     assert second.value["result"] == {"as_before": True}
+    told = {"server": "counter", "tools": ["count", "fail"]}
+    assert all(each.value["tool_list"].items() >= told.items() for each in (first, second))
+    [call] = journal.runs("tool count")
+    assert call.value["tool_call"]["call_id"].startswith("call_")
 
 
 async def test_what_a_tool_of_a_server_fails_with_is_told_to_the_model(
@@ -125,8 +130,13 @@ class InMemory(MCPServerStdio):
     def __init__(self) -> None:
         super().__init__(params={"command": "none"})
         self.connected_in: list[Any] = []
+        self.fails_to_connect: list[BaseException] = []
+        self.fails_to_list: list[Exception] = []
 
     async def connect(self) -> None:
+        assert self.session is None, "it is connected"
+        if self.fails_to_connect:
+            raise self.fails_to_connect.pop()
         self.connected_in.append((context_var.get(), run_key_var.get(), run_var.get()))
         self.session = object()  # type: ignore[assignment]
 
@@ -134,13 +144,15 @@ class InMemory(MCPServerStdio):
         self.session = None
 
     async def list_tools(self, *args: Any, **more: Any) -> list[Any]:
+        if self.fails_to_list:
+            raise self.fails_to_list.pop()
         return []
 
 
 async def test_nothing_is_left_of_a_server_that_came_with_a_run(
     model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp, "LINGER_S", 0)
+    monkeypatch.setattr(mcp_connections, "LINGER_S", 0)
     left: list[weakref.ref[Any]] = []
 
     async def do(question: str) -> str:
@@ -158,7 +170,9 @@ async def test_nothing_is_left_of_a_server_that_came_with_a_run(
     tested = Asking(do)
     async with Harness(tested.service) as h:
         await h.call(tested.ask, "?")
-    await asyncio.gather(*(each._task for server, each in mcp._connections.items() if isinstance(server, InMemory)))
+    await asyncio.gather(
+        *(each._task for server, each in mcp_connections._connections.items() if isinstance(server, InMemory))
+    )
     gc.collect()
     assert [ref() for ref in left] == [None, None]
 
@@ -166,10 +180,49 @@ async def test_nothing_is_left_of_a_server_that_came_with_a_run(
 async def test_a_connection_knows_nothing_of_the_invocation_that_was_the_first_to_need_it(
     model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp, "LINGER_S", 0)
+    monkeypatch.setattr(mcp_connections, "LINGER_S", 0)
     server = InMemory()
     await asking(ann(mcp_servers=[server])).comes_to()
     assert server.connected_in == [(None, None, None)]
+
+
+async def test_a_run_that_is_idle_keeps_nobody_from_a_new_connection(model: ScriptedModel) -> None:
+    server = InMemory()
+    idle, go_on = asyncio.Event(), asyncio.Event()
+
+    @function_tool
+    @as_step
+    async def idles() -> str:
+        idle.set()
+        await go_on.wait()
+        return "it went on"
+
+    model.script = lambda request: calling(("idles", {}))(request) if request.offered else Reply("hello")
+    first = asking(ann(mcp_servers=[server], tools=[idles]))
+    second = asking(ann(mcp_servers=[server]), name="Second")
+    async with Harness(first.service, second.service) as h:
+        sent = await h.send(first.ask, "?")
+        await idle.wait()
+        server.fails_to_list = [ConnectionError("it was cut")]
+        began = h.now
+        assert await h.call(second.ask, "?") == "hello"
+        assert h.now - began < timedelta(seconds=5)
+        go_on.set()
+        assert await h.attach(first.ask, sent) == "it went on"
+    assert len(server.connected_in) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), asyncio.CancelledError(), BaseExceptionGroup("no", [asyncio.CancelledError()])]
+)
+async def test_a_server_that_could_not_be_connected_is_tried_again(error: BaseException, model: ScriptedModel) -> None:
+    server = InMemory()
+    server.fails_to_connect = [error]
+    tested = asking(ann(mcp_servers=[server]))
+    async with Harness(tested.service) as h:
+        began = h.now
+        assert await h.call(tested.ask, "hello") == "You asked: hello"
+        assert h.now - began < timedelta(seconds=5)
 
 
 async def test_a_hosted_servers_approval_is_waited_for(model: ScriptedModel) -> None:

@@ -1,104 +1,23 @@
-"""Local MCP servers: the list of their tools and each call of one are steps of the journal.
+"""Local MCP servers: the list of their tools and each call of one are steps of the journal."""
 
-A server that is connected is used as it is. One that is not is connected inside of the first step that needs it: a
-replay that needs no answer of it starts none.
-"""
-
-import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from contextvars import Context
+from contextvars import ContextVar
 from typing import Any, Final
 
 from agents import AgentBase, RunContextWrapper
-from agents.mcp import MCPServer
+from agents.mcp import MCPServer, MCPToolMetaContext
 from mcp.types import CallToolResult, GetPromptResult, ListPromptsResult, Tool
 from pydantic import TypeAdapter
 
 from perdure.ext.codecs import Codec
+from perdure.ext.durable_here import durable_here
 from perdure.ext.openai.escape import escaping
-from perdure.ext.openai.recorded import recorded
-from perdure.ext.openai.run import run_var
-from perdure.ext.tool_calls import tool_step
+from perdure.ext.openai.mcp_connections import connected
+from perdure.ext.steps import Entry, step
+from perdure.ext.tool_calls import tool_call
 
-LINGER_S: Final = 60.0
-"""How long a server stays connected that nobody uses."""
-
-
-class Connection:
-    """The time for which a server is connected, by a task of its own: who connects must be who disconnects.
-
-    All invocations in the process that use the same server share it. It stays for a while after the last has ended.
-    """
-
-    def __init__(self, server: MCPServer, before: "Connection | None") -> None:
-        self._server = server
-        self._users = 0
-        self._loop = asyncio.get_running_loop()
-        self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._over = asyncio.Event()
-        self._retired = False
-        self._expiry: asyncio.TimerHandle | None = None
-        # It outlives the step that is the first to need it: it must not keep what that step knows, nor go on with it.
-        self._task = self._loop.create_task(self._hold(before), context=Context())
-        self._task.add_done_callback(self._forget, context=Context())
-
-    @classmethod
-    def to(cls, server: MCPServer) -> "Connection":
-        """One more use of the server's connection, to be released."""
-        connection = _connections.get(server)
-        if connection is None or not connection.usable:
-            connection = _connections[server] = cls(server, connection)
-        connection._users += 1
-        if connection._expiry is not None:
-            connection._expiry.cancel()
-        return connection
-
-    async def ready(self) -> None:
-        """Returns when it is there. Raises what keeps it from that."""
-        await asyncio.shield(self._ready)
-
-    def release(self) -> None:
-        """One use less."""
-        self._users -= 1
-        if self._users == 0 and self._here():
-            delay_s = 0 if self._retired else LINGER_S
-            self._expiry = self._loop.call_later(delay_s, self._over.set, context=Context())
-
-    def retire(self) -> None:
-        """Something failed by it: nobody else begins to use it."""
-        self._retired = True
-
-    @property
-    def usable(self) -> bool:
-        """Whether it is there, or about to be."""
-        return self._here() and not self._retired and not self._over.is_set()
-
-    def _here(self) -> bool:
-        return not self._task.done() and self._loop is asyncio.get_running_loop()
-
-    def _forget(self, _: object) -> None:
-        if _connections.get(self._server) is self:
-            del _connections[self._server]
-
-    async def _hold(self, before: "Connection | None") -> None:
-        if before is not None and before._here():
-            await asyncio.wait((before._task,))
-        try:
-            await self._server.connect()
-        except Exception as error:  # noqa: BLE001  it is the waiting step's, whatever it is
-            self._ready.set_exception(error)
-            return
-        self._ready.set_result(None)
-        try:
-            await self._over.wait()
-        finally:
-            await self._server.cleanup()
-
-
-_connections: dict[MCPServer, Connection] = {}
-"""Those that are there, or about to be."""
+_call_id: Final[ContextVar[str | None]] = ContextVar("perdure_openai_mcp_call_id", default=None)
+"""The model's id of the call that is about to be made."""
 
 
 class DurableServer(MCPServer):
@@ -106,10 +25,11 @@ class DurableServer(MCPServer):
 
     def __init__(self, wrapped: MCPServer) -> None:
         self.wrapped = wrapped  # and not the base's fields: those of the user's server are found by `__getattr__`
-        self._connection: Connection | None = None
         self._listed: Any = None  # what the last recorded list holds
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # that is Python's question, as when it copies an object that has no fields yet
+            raise AttributeError(name)
         return getattr(self.wrapped, name)
 
     @property
@@ -118,32 +38,40 @@ class DurableServer(MCPServer):
         return self.wrapped.name
 
     async def connect(self) -> None:
-        """Nothing: the step that needs it connects."""
+        """Nothing: a step that needs it connects, so that a replay that needs no answer of it starts no server."""
 
     async def cleanup(self) -> None:
-        """Nothing, either: what a step connected is released when the run ends."""
-
-    def _release(self) -> None:
-        if self._connection is not None:
-            self._connection.release()
-            self._connection = None
+        """Nothing, either: others may use what a step has connected."""
 
     async def list_tools(
         self, run_context: RunContextWrapper[Any] | None = None, agent: AgentBase | None = None
     ) -> list[Tool]:
         """The server's tools, recorded; a list that is as before is not recorded again."""
+        before = self._listed
 
         async def list_them() -> Any:
-            async with self._connected():
-                listed = _TOOLS.dump_python(
-                    await self.wrapped.list_tools(run_context, agent), mode="json", by_alias=True
-                )
-            return {"as_before": True} if listed == self._listed else {"tools": listed}
+            async with connected(self.wrapped):
+                tools = await self.wrapped.list_tools(run_context, agent)
+            return _TOOLS.dump_python(tools, mode="json", by_alias=True)
 
+        def told(listed: Any) -> dict[str, Any]:
+            return {"server": self.name, "tools": [tool["name"] for tool in listed]}
+
+        codec = Codec[Any](
+            lambda listed: {"as_before": True} if listed == before else {"tools": listed},
+            lambda answer: answer.get("tools", before),
+        )
+        entry = Entry("tool_list", told, "result", codec)
+        name = f"list tools of {self.name}"
         with escaping():
-            answer = await recorded("mcp_tools", f"tools of {self.name}", list_them)
-        self._listed = answer.get("tools", self._listed)
+            self._listed = await step(durable_here(name), name, list_them, entry)
         return _TOOLS.validate_python(self._listed)
+
+    def tool_meta_resolver(self, asked: MCPToolMetaContext) -> Any:
+        """What the user's gives. The SDK asks for it before each call, and tells nobody else which call it is."""
+        _call_id.set(getattr(asked.run_context, "tool_call_id", None))
+        resolve = self.wrapped.tool_meta_resolver
+        return None if resolve is None else resolve(asked)
 
     async def call_tool(
         self, tool_name: str, arguments: dict[str, Any] | None, meta: dict[str, Any] | None = None
@@ -151,13 +79,13 @@ class DurableServer(MCPServer):
         """One call, as one step."""
 
         async def call() -> CallToolResult:
-            async with self._connected():
+            async with connected(self.wrapped):
                 if meta is None:
                     return await self.wrapped.call_tool(tool_name, arguments)
                 return await self.wrapped.call_tool(tool_name, arguments, meta)
 
         with escaping():
-            return await tool_step(tool_name, arguments, call, _RESULT)
+            return await tool_call(tool_name, call, arguments=arguments, codec=_RESULT, call_id=_call_id.get())
 
     async def list_prompts(self) -> ListPromptsResult:
         """Not recorded: no run asks for it."""
@@ -166,26 +94,6 @@ class DurableServer(MCPServer):
     async def get_prompt(self, name: str, arguments: dict[str, Any] | None = None) -> GetPromptResult:
         """Not recorded: no run asks for it."""
         return await self.wrapped.get_prompt(name, arguments)
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[None]:
-        """Inside a step: the server is connected, by whoever connected it."""
-        if self.wrapped not in _connections and getattr(self.wrapped, "session", self.wrapped) is not None:
-            yield  # by the user
-            return
-        if self._connection is None or not self._connection.usable:
-            self._release()
-            self._connection = Connection.to(self.wrapped)
-            run = run_var.get()
-            if run is not None:
-                run.releases.append(self._release)
-        connection = self._connection
-        try:
-            await connection.ready()
-            yield
-        except Exception:
-            connection.retire()
-            raise
 
 
 _TOOLS = TypeAdapter(list[Tool])

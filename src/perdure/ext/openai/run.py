@@ -1,6 +1,5 @@
 """The durable run that code belongs to: what its model calls are recorded by."""
 
-from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ class Run:
     """One run of an agent, be it the handler's own or one within it: an agent that is a tool, a guardrail's agent.
 
     `options`: how often a model is asked; `timeout_s`: how long one try may take; `agent`: who asks next.
-    `releases`: what its steps have taken hold of, to be released when it ends.
     """
 
     def __init__(self, own_options: RunOptions[Any] | None) -> None:
@@ -22,7 +20,6 @@ class Run:
         self.options = own_options
         self.timeout_s: float | None = None
         self.agent: Agent[Any] | None = None
-        self.releases: list[Callable[[], None]] = []
 
 
 run_var: Final[ContextVar[Run | None]] = ContextVar("perdure_openai_run", default=None)

@@ -139,8 +139,6 @@ def _within(run: Run) -> Generator[None]:
         yield
     finally:
         run_var.reset(token)
-        for release in run.releases:
-            release()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from perdure.ext.conversation import Conversations
 from perdure.ext.durable_here import durable_here
 from perdure.ext.openai.escape import escaping
 from perdure.ext.openai.messages import as_messages
-from perdure.ext.openai.recorded import recorded
+from perdure.ext.openai.named_step import named_step
 from perdure.ext.state_log import StateLog
 from perdure.sdk.context import ObjectSharedContext
 
@@ -96,7 +96,7 @@ class RecordedSession(SessionABC):
 
     async def _recorded(self, verb: str, body: Callable[[], Awaitable[Any]]) -> Any:
         with escaping():
-            return await recorded("session", f"{verb} session {self.session_id}", body)
+            return await named_step("session", f"{verb} session {self.session_id}", body)
 
 
 def check_not_durable(session: Session | None) -> None:

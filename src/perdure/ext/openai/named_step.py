@@ -1,4 +1,4 @@
-"""A step that is neither a model's call nor a tool's: a guardrail, a server's list of tools, a session elsewhere."""
+"""Steps of which people read a kind and a name, and no more: the verdict of a guardrail, what is done to a session."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -10,7 +10,7 @@ from perdure.ext.steps import Entry, step
 T = TypeVar("T")
 
 
-async def recorded(kind: str, name: str, body: Callable[[], Awaitable[T]], codec: Codec[T] = PLAIN) -> T:
-    """What the body gives, executed until it is recorded; `kind` is what people read that it is."""
+async def named_step(kind: str, name: str, body: Callable[[], Awaitable[T]], codec: Codec[T] = PLAIN) -> T:
+    """The result of the body, which is executed until that is recorded."""
     entry = Entry[T](kind, lambda _: {"name": name}, "result", codec)
     return await step(durable_here(name), name, body, entry)
