@@ -39,9 +39,13 @@ SdkInternalBaseException       control flow of the SDK (a BaseException): handle
 """
 
 import errno
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
+
+_COMPARED_MAX = 100
+_NAME_COMPARED_MAX = 500
 
 
 class PerdureError(Exception):
@@ -57,12 +61,16 @@ class UsageError(PerdureError):
 
 
 class UnknownTarget(UsageError):
-    """No deployment has the handler that was asked for."""
+    """No deployment has the handler that was asked for; the message names what is near of what is `known`, sorted."""
 
     http_status = 404
 
     def __init__(self, target: str, known: Sequence[str]) -> None:
-        close = get_close_matches(target, known, n=1, cutoff=0.75)
+        near = known
+        if len(known) > _COMPARED_MAX:  # anybody may ask for what is not there: of however many, few are compared
+            first = max(0, bisect_left(known, target) - _COMPARED_MAX // 2)
+            near = known[first : first + _COMPARED_MAX]
+        close = get_close_matches(target[:_NAME_COMPARED_MAX], near, n=1, cutoff=0.75)
         if close:
             hint = f"Did you mean {close[0]}?"
         elif known:

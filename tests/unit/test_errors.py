@@ -1,5 +1,11 @@
 """The errors that have a behaviour of their own."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import pytest
+
 from perdure.errors import SuspendedException, UnknownTarget, is_internal_exception
 
 
@@ -21,3 +27,17 @@ def test_an_unknown_target_names_what_is_near_or_what_there_is() -> None:
     assert str(UnknownTarget("X/y", ["A/b", "C/d"])).endswith("What exists: A/b, C/d.")
     assert str(UnknownTarget("X/y", [f"A/h{n}" for n in range(30)])).endswith(" and more.")
     assert "deployments register" in str(UnknownTarget("X/y", []))
+
+
+def test_an_unknown_target_is_compared_with_few_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[str, Sequence[str]]] = []
+
+    def closest(target: str, known: Sequence[str], **options: Any) -> list[str]:
+        compared.append((target, known))
+        return get_close_matches(target, known, **options)
+
+    monkeypatch.setattr("perdure.errors.get_close_matches", closest)
+    known = sorted(f"Service{service}/handler{handler}" for service in range(500) for handler in range(10))
+    assert "Did you mean Service377/handler5?" in str(UnknownTarget("Service377/hander5", known))
+    assert "What exists: Service0/handler0" in str(UnknownTarget("x" * 100_000, known))
+    assert all(len(target) <= 500 and len(near) <= 100 for target, near in compared)

@@ -135,7 +135,7 @@ class Ingress:
                     return lookup_answer(invocation_id)
                 return await self._result(invocation_id, wait=asked.act == "attach")
             case AskedHealth():
-                return health_answer(sorted(self._engine.registry.services))
+                return health_answer(self._engine.registry.public_services())
             case AskedOpenApi():
                 return document_answer(self._documents.document(asked.service))
             case _:

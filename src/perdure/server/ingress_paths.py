@@ -11,7 +11,7 @@ Whether a target has a key depends on the kind of its service: `/Cart/send/send`
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NoReturn, TypeAlias
 from urllib.parse import unquote_to_bytes
 
@@ -77,6 +77,8 @@ Asked: TypeAlias = (
     AskedCall | AskedAwakeable | AskedSignal | AskedPromise | AskedResult | AskedTarget | AskedHealth | AskedOpenApi
 )
 Services: TypeAlias = Callable[[str], ServiceManifest | None]
+Targets: TypeAlias = Callable[[], Sequence[str]]
+"""Every `Service/handler` that can be called from outside, sorted: no other is named."""
 
 RESERVED = (
     "call",
@@ -108,7 +110,7 @@ class NoSuchPath(UsageError):
     http_status = 404
 
 
-def parse_path(raw_path: bytes, services: Services, targets: Callable[[], list[str]]) -> Asked:
+def parse_path(raw_path: bytes, services: Services, targets: Targets) -> Asked:
     """What a path, as it came over the wire and without its query, asks for.
 
     Whether the handler exists is left open; that the service does is not, since only its kind gives the path a meaning.
@@ -155,7 +157,7 @@ def _decoded(segment: str) -> str:
         raise UsageError(f"bad path: {segment!r} is not percent-encoded UTF-8") from None
 
 
-def _reserved(path: str, verb: str, rest: list[str], services: Services, targets: Callable[[], list[str]]) -> Asked:
+def _reserved(path: str, verb: str, rest: list[str], services: Services, targets: Targets) -> Asked:
     match verb, rest:
         case "health", []:
             return AskedHealth()
@@ -174,7 +176,7 @@ def _reserved(path: str, verb: str, rest: list[str], services: Services, targets
         case "invocation", [_, _, _, *_, "attach" | "output" as act]:
             service, key, handler, extra = _split_target(rest[:-1], services, targets)
             if len(extra) != 1:
-                _misfit(path, rest[:-2], services(service))
+                _misfit(path, rest[:-2], services(service), targets)
             return AskedResult(idempotent_invocation_id(service, key, handler, extra[0]), act)
         case "workflow", [name, key, "attach" | "output" as act]:
             return AskedResult(workflow_invocation_id(name, key), act)
@@ -183,14 +185,14 @@ def _reserved(path: str, verb: str, rest: list[str], services: Services, targets
 
 
 def _in_scope(
-    path: str, scope: str | None, verb: str, rest: list[str], services: Services, targets: Callable[[], list[str]]
+    path: str, scope: str | None, verb: str, rest: list[str], services: Services, targets: Targets
 ) -> AskedCall | AskedPromise:
     """What is asked with a scope, or without one, which is the same as far as the path goes."""
     match verb, rest:
         case "call" | "send", [_, _, *_]:
             service, key, handler, extra = _split_target(rest, services, targets)
             if extra:
-                _misfit(path, rest, services(service))
+                _misfit(path, rest, services(service), targets)
             return AskedCall(Target(service, handler, key, scope), send=verb == "send")
         case "promises", [service, key, name, "resolve" | "reject" as act]:
             return AskedPromise(service, key, scope, name, act)
@@ -203,16 +205,14 @@ def _in_scope(
             )
 
 
-def _call(path: str, segments: list[str], services: Services, targets: Callable[[], list[str]]) -> AskedCall:
+def _call(path: str, segments: list[str], services: Services, targets: Targets) -> AskedCall:
     service, key, handler, extra = _split_target(segments, services, targets)
     if extra and extra != ["send"]:
-        _misfit(path, segments, services(service))
+        _misfit(path, segments, services(service), targets)
     return AskedCall(Target(service, handler, key), send=bool(extra))
 
 
-def _split_target(
-    segments: list[str], services: Services, targets: Callable[[], list[str]]
-) -> tuple[str, str | None, str, list[str]]:
+def _split_target(segments: list[str], services: Services, targets: Targets) -> tuple[str, str | None, str, list[str]]:
     """Service, key, handler, and what follows them."""
     service = segments[0]
     manifest = services(service)
@@ -221,14 +221,17 @@ def _split_target(
     if manifest.ty == "SERVICE":
         return service, None, segments[1], segments[2:]
     if len(segments) < 3:
-        _misfit("/" + "/".join(segments), segments, manifest)
+        _misfit("/" + "/".join(segments), segments, manifest, targets)
     return service, segments[1], segments[2], segments[3:]
 
 
-def _misfit(path: str, segments: list[str], manifest: ServiceManifest | None) -> NoReturn:
+def _misfit(path: str, segments: list[str], manifest: ServiceManifest | None, targets: Targets) -> NoReturn:
     """The path has more or fewer segments than the service's kind has a meaning for: say which path is right."""
     assert manifest is not None, "only the paths of known services are judged"
-    names = [handler.name for handler in manifest.handlers]
+    public = set(targets())
+    names = [handler.name for handler in manifest.handlers if f"{manifest.name}/{handler.name}" in public]
+    if not names:
+        raise UnknownTarget("/".join(segments[:2]), targets())
     named = [segment for segment in reversed(segments) if segment in names]
     keyed = "" if manifest.ty == "SERVICE" else "/{key}"
     right = ", ".join(f"POST /{manifest.name}{keyed}/{name}" for name in (named[:1] or names))

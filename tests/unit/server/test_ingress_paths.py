@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from perdure.engine.events import Target
 from perdure.errors import UnknownTarget, UsageError
+from perdure.protocol.discovery import HandlerManifest, ServiceManifest
 from perdure.protocol.ids import idempotent_invocation_id, workflow_invocation_id
 from perdure.server.ingress_paths import (
     Asked,
@@ -16,10 +17,10 @@ from perdure.server.ingress_paths import (
     NoSuchPath,
     parse_path,
 )
-from tests.unit.server.fake_engine import MANIFEST
+from tests.unit.server.fake_engine import MANIFEST, FakeEngine
 
 SERVICES = {service.name: service for service in MANIFEST.services}
-TARGETS = [f"{service.name}/{handler.name}" for service in MANIFEST.services for handler in service.handlers]
+TARGETS = FakeEngine().registry.public_targets()
 
 
 def ask(path: str | bytes) -> Asked:
@@ -84,6 +85,20 @@ def test_a_key_for_a_plain_service_is_answered_with_the_right_path() -> None:
 def test_a_wrong_number_of_segments_is_answered_with_the_right_paths(path: str) -> None:
     with pytest.raises(NoSuchPath, match=r"POST /(Cart/\{key\}/add|Signup/\{key\}/run)"):
         ask(path)
+
+
+@pytest.mark.parametrize("path", ["/Echo/a/b/c", "/Echo/secret/a/b", "/restate/call/Echo/secret/a"])
+def test_right_paths_are_told_of_public_handlers_only(path: str) -> None:
+    with pytest.raises(NoSuchPath, match="POST /Echo/echo, POST /Echo/nothing, ") as raised:
+        ask(path)
+    assert "/Echo/secret" not in str(raised.value).removeprefix(f"no {path}: ")
+
+
+def test_no_path_of_a_private_service_is_told() -> None:
+    locker = ServiceManifest(name="Locker", ty="SERVICE", handlers=[HandlerManifest(name="open", ingress_private=True)])
+    with pytest.raises(UnknownTarget) as raised:
+        parse_path(b"/Locker/x/y/z", {"Locker": locker}.get, lambda: TARGETS)
+    assert str(raised.value).startswith("no Locker/x in any deployment. What exists: Cart/add, ")
 
 
 def test_an_unknown_service_is_answered_with_what_exists() -> None:
