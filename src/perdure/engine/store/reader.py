@@ -27,6 +27,7 @@ _INVOCATION = f"""
            (select coalesce(max(idx) + 1, 0) from journal where journal.invocation = invocation.number)
     from invocation
 """
+_SIGNALS = f"from journal indexed by journal_signal where type = {int(MessageType.SIGNAL)}"
 _WAITERS = json.Decoder(list[Waiter])
 _LAST_FAILURE = json.Decoder(LastFailure)
 
@@ -80,10 +81,10 @@ class Reader:
         return [Envelope(type, decode_payload(type, payload)) for type, payload in rows]
 
     def has_signal(self, number: int, signal: int) -> bool:
-        """Whether the journal holds the signal. It goes over the journal, but decodes none of it."""
+        """Whether the journal holds the signal. It goes over the journal's signals, but decodes none of them."""
         begins = pb.NotificationMessage(signal_id=signal).SerializeToString()  # an id comes before its result
-        query = "select 1 from journal where invocation = ? and type = ? and substr(payload, 1, ?) = ? limit 1"
-        return self._execute(query, (number, int(MessageType.SIGNAL), len(begins), begins)).fetchone() is not None
+        query = f"select 1 {_SIGNALS} and invocation = ? and substr(payload, 1, ?) = ? limit 1"
+        return self._execute(query, (number, len(begins), begins)).fetchone() is not None
 
     def journal_from_end(self, number: int) -> Iterator[Envelope]:
         """The journal, the last entry first; each is read when it is asked for."""

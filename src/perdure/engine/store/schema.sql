@@ -57,6 +57,7 @@ create table journal (
     appended_at  integer not null,
     primary key (invocation, idx)
 ) strict, without rowid;
+create index journal_signal on journal (invocation) where type = 0xFBFF;  -- whether an awakeable was completed before
 
 create table event (
     invocation   integer not null,
