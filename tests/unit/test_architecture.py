@@ -18,7 +18,7 @@ import perdure
 
 ROOT = Path(perdure.__file__).parent
 
-LEAVES = {"errors", "version", "callsites", "http_threads", "times"}
+LEAVES = {"errors", "version", "callsites", "http_threads", "retry_after", "times"}
 BELOW = LEAVES | {"protocol", "transport"}  # what both the SDK and the engine may know
 EVERYTHING = {"*"}
 
@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
     "callsites": set(),
     "http_threads": set(),
+    "retry_after": set(),
     "times": set(),
     "protocol": {"errors", "times"},
     "transport": LEAVES | {"protocol"},
@@ -84,7 +85,7 @@ SHELLS = [
     "sdk/foreign_awaits.py",
     "sdk/mismatch.py",  # finds the line of user code in its task, and its path from here
     "sdk/progress.py",
-    "sdk/retry_after.py",  # a date is a delay from now
+    "sdk/asked_delays.py",  # a date is a delay from now
     "sdk/tasks.py",
     "sdk/termination.py",
     "sdk/threads.py",

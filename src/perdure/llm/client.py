@@ -8,7 +8,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -19,6 +18,8 @@ from perdure.http_threads import let_out_at_exit
 from perdure.llm.chat import Message, Reply
 from perdure.llm.completions import Completion
 from perdure.llm.weights import ModelUnavailable
+from perdure.retry_after import may_pass
+from perdure.sdk.asked_delays import delay_asked_for
 from perdure.sdk.capabilities.runs import run_key
 
 MODEL_DEFAULT = "gpt-4o-mini"
@@ -93,20 +94,15 @@ async def _post(endpoint: ModelEndpoint, body: bytes) -> Reply:
         response = await _client().post(url, headers, body)
     except (OSError, pyqwest.ReadError, pyqwest.WriteError, pyqwest.RemoteProtocolError, pyqwest.StreamError) as error:
         raise RetryableError(f"the model at {endpoint.base_url} cannot be reached: {error}", 503) from error
-    if response.status == 429 or response.status >= 500:
-        after = response.headers.get("retry-after", "")
-        wait = timedelta(seconds=float(after)) if after.replace(".", "", 1).isdigit() else None
-        raise RetryableError(_refusal(endpoint, response), response.status, wait)
     if response.status >= 400:
-        raise TerminalError(_refusal(endpoint, response), response.status)
+        refusal = f"the model at {endpoint.base_url} answered {response.status}: {response.text()[:500]}"
+        if may_pass(response.status):
+            raise RetryableError(refusal, response.status, delay_asked_for(response.headers))
+        raise TerminalError(refusal, response.status)
     try:
         return msgspec.json.decode(response.content, type=Completion).choices[0].message
     except (msgspec.DecodeError, IndexError) as error:
         raise RetryableError(f"the model at {endpoint.base_url} answered with no completion: {error}") from error
-
-
-def _refusal(endpoint: ModelEndpoint, response: pyqwest.FullResponse) -> str:
-    return f"the model at {endpoint.base_url} answered {response.status}: {response.text()[:500]}"
 
 
 def _client() -> pyqwest.Client:

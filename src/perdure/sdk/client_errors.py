@@ -8,7 +8,7 @@ import msgspec
 import pyqwest
 
 from perdure.errors import PerdureError
-from perdure.sdk.retry_after import delay_asked_for
+from perdure.sdk.asked_delays import delay_asked_for
 
 ERROR_SOURCE_HEADER: Final = "x-restate-error-source"
 INVOCATION_ID_HEADER: Final = "x-restate-id"

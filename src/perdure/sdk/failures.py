@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from perdure.errors import RetryableError, TerminalError, text_of
 from perdure.protocol import wire_pb2 as pb
-from perdure.sdk.retry_after import retry_after_of
+from perdure.sdk.asked_delays import retry_after_of
 
 INTERNAL_ERROR: Final = 500
 

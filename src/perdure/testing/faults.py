@@ -13,10 +13,8 @@ from perdure.llm import completions
 from perdure.llm.chat import ChatRequest
 from perdure.llm.endpoint import Spoken, interface_at
 from perdure.llm.sse import event
+from perdure.retry_after import may_pass
 from perdure.testing.call_log import Call, Fate
-
-RETRIED = (408, 409, 425, 429)
-"""Statuses below 500 that may pass, so that they say when to come back."""
 
 _GLANCE_S = 0.01
 
@@ -132,6 +130,6 @@ def _refusal(fault: Fault, call: Call, path: str) -> Response:
         return JSONResponse(body, status)
     status = fault.status or 500
     seconds = fault.retry_after if isinstance(fault.retry_after, float | int) else None
-    passes = status >= 500 or status in RETRIED
+    passes = may_pass(status)  # so that it says when to come back
     headers = {"retry-after": str(fault.retry_after)} if passes and fault.retry_after is not None else {}
     return JSONResponse(speaks.refusal(status, fault.message, seconds if passes else None), status, headers)

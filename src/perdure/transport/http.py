@@ -48,7 +48,7 @@ class HttpTransport:
     `head_timeout_s`: SDKs send the head of a response before they read the request; one that takes longer hangs.
     Whatever hangs later is for the engine's timeouts.
     `signer`: signs each request, for endpoints that take only what an engine has signed that they know.
-    `clock`: the time of signatures, in seconds since the epoch.
+    `clock`: the time of signatures, and of what peers say by it, in seconds since the epoch.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class HttpTransport:
         leave = self._leave_connections
         if self._use_http_11:
             attempt = BufferedAttempt(
-                self._client, url, head, receiver, self._attempts.discard, leave, self._identity_key
+                self._client, url, head, receiver, self._attempts.discard, leave, self._identity_key, self._clock
             )
         else:
             attempt = StreamingAttempt(
-                self._client, url, head, receiver, self._attempts.discard, leave, self._identity_key
+                self._client, url, head, receiver, self._attempts.discard, leave, self._identity_key, self._clock
             )
             attempt.begin(self._head_timeout_s)
         self._attempts.add(attempt)

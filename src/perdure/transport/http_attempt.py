@@ -66,12 +66,14 @@ class RequestBody:
 class HttpAttempt:
     """A `Sender`, and the task behind it, which tells the receiver. `on_end` is called once, however it ends.
 
-    `leave` is told of a client on whose connections no further attempt should begin.
+    `leave` is told of a client on whose connections no further attempt should begin. `clock` gives seconds since the
+    epoch.
     """
 
     __slots__ = (
         "_body",
         "_client",
+        "_clock",
         "_content_type",
         "_ended",
         "_headers",
@@ -91,7 +93,8 @@ class HttpAttempt:
         receiver: Receiver,
         on_end: Callable[["HttpAttempt"], None],
         leave: Callable[[pyqwest.HTTPTransport], None],
-        identity_key: str | None = None,
+        identity_key: str | None,
+        clock: Callable[[], float],
     ) -> None:
         self._client = client
         self._url = url
@@ -101,6 +104,7 @@ class HttpAttempt:
         self._on_end = on_end
         self._leave = leave
         self._identity_key = identity_key
+        self._clock = clock
         self._body = RequestBody()
         self._ended = False
         self._task: asyncio.Task[None] | None = None
@@ -158,7 +162,7 @@ class HttpAttempt:
     async def _receive(self, response: pyqwest.Response) -> None:
         self._head_came()
         if not 200 <= response.status < 300:
-            raise await refusal(response, self._url, self._identity_key)
+            raise await refusal(response, self._url, self._identity_key, self._clock())
         check_content_type(response, self._content_type, self._url)
         decoder = FrameDecoder()
         async for chunk in response.content:

@@ -1,14 +1,13 @@
 """What went wrong on the way to a service, in sentences that say what to do about it."""
 
 import asyncio
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import msgspec
 import pyqwest
 from msgspec import Struct
 
 from perdure.errors import ProtocolError, RemoteProtocolError, TransportError
+from perdure.retry_after import retry_after_s
 from perdure.times import DELAY_MS_MAX, bounded_ms
 
 BROKEN = (OSError, TimeoutError, pyqwest.ReadError, pyqwest.WriteError, pyqwest.RemoteProtocolError)
@@ -87,7 +86,7 @@ def unauthenticated(identity_key: str | None) -> str:
     return f"{advice} If it wants other credentials, additional headers (`--header`) carry them."
 
 
-async def refusal(response: pyqwest.Response, uri: str, identity_key: str | None = None) -> TransportError:
+async def refusal(response: pyqwest.Response, uri: str, identity_key: str | None, now_s: float) -> TransportError:
     """What a status other than 2xx means for an attempt; `identity_key` is that of the requests' signatures."""
     status = response.status
     body = shown(await _beginning(response))
@@ -96,7 +95,7 @@ async def refusal(response: pyqwest.Response, uri: str, identity_key: str | None
     reason = _REFUSALS.get(status, "an attempt expects 200")
     return TransportError(
         f"{uri} answered {status}: {reason}" + (f" ({body})" if body else ""),
-        retry_after_ms=retry_after_ms(response.headers.get("retry-after")) if status in (429, 503) else None,
+        retry_after_ms=retry_after_ms(response.headers.get("retry-after"), now_s) if status in (429, 503) else None,
     )
 
 
@@ -107,19 +106,10 @@ def check_content_type(response: pyqwest.Response, expected: str, uri: str) -> N
         raise RemoteProtocolError(f"{uri} answered with content type {content_type!r}, expected {expected!r}")
 
 
-def retry_after_ms(value: str | None) -> int | None:
-    """The delay of a Retry-After header, given in seconds or as a date; None where it cannot be read."""
-    if value is None:
-        return None
-    if (digits := value.strip()).isdecimal():
-        return bounded_ms(int(digits) * 1000) if len(digits) < 20 else DELAY_MS_MAX
-    try:
-        when = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if when.tzinfo is None:  # what "-0000" is read as
-        when = when.replace(tzinfo=UTC)
-    return bounded_ms(int((when - datetime.now(UTC)).total_seconds() * 1000))
+def retry_after_ms(value: str | None, now_s: float) -> int | None:
+    """The delay of a Retry-After header; None where there is none, or it cannot be read."""
+    seconds = None if value is None else retry_after_s(value, now_s)
+    return None if seconds is None else bounded_ms(int(min(seconds * 1000, DELAY_MS_MAX)))
 
 
 async def _beginning(response: pyqwest.Response) -> bytes:

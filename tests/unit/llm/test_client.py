@@ -1,6 +1,7 @@
 """Asking a model: what goes over the wire, and what a failure is taken for."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -65,3 +66,17 @@ async def test_an_endpoint_that_is_not_there_is_retryable(monkeypatch: pytest.Mo
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(RetryableError, match=r"127\.0\.0\.1:9"):
         await llm_call("hello")
+
+
+@pytest.mark.parametrize("status", [408, 409, 425])
+async def test_a_refusal_that_may_pass_is_retryable(model: ScriptedModel, status: int) -> None:
+    model.faults.append(Fault(status=status))
+    with pytest.raises(RetryableError):
+        await llm_call("hello")
+
+
+async def test_a_date_says_when_to_ask_again_too(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=503, retry_after="Wed, 21 Oct 2015 07:28:00 GMT"))
+    with pytest.raises(RetryableError) as caught:
+        await llm_call("hello")
+    assert caught.value.retry_after == timedelta()

@@ -9,8 +9,9 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, cast
+
+from perdure.retry_after import retry_after_s
 
 DELAY_MAX: Final = timedelta(hours=1)
 
@@ -29,15 +30,8 @@ def delay_asked_for(headers: Any) -> timedelta | None:
     if milliseconds is not None:
         return _bounded(milliseconds / 1000)
     asked = _header(headers, "retry-after")
-    seconds = _number(asked)
-    if seconds is not None:
-        return _bounded(seconds)
-    if not isinstance(asked, str):
-        return None
-    try:
-        return _bounded(parsedate_to_datetime(asked).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
+    seconds = retry_after_s(asked, time.time()) if isinstance(asked, str) else _number(asked)
+    return None if seconds is None else _bounded(seconds)
 
 
 def _delays(error: BaseException | None, seen: set[int]) -> Iterator[timedelta]:
