@@ -27,8 +27,10 @@ from perdure.sdk.context import (
 )
 from perdure.sdk.definition import HandlerDefinition
 from perdure.sdk.failures import decisive, error_message, failure
-from perdure.sdk.machine import Machine, Phase, Result
+from perdure.sdk.intake import Phase
+from perdure.sdk.machine import Machine
 from perdure.sdk.progress import Clock, Progress, run_key_var
+from perdure.sdk.proposals import Result
 from perdure.sdk.threads import in_handler_thread
 from perdure.transport.connection import InvokeRequest, Sender
 
@@ -89,16 +91,16 @@ class Attempt:
     def message(self, envelope: Envelope) -> None:
         """Takes in the engine's next message."""
         machine = self._machine
-        if machine.phase is Phase.CLOSED:
+        if machine.closed:
             return
         try:
-            machine.receive(envelope)
+            machine.intake.receive(envelope)
         except RemoteProtocolError as error:
             self.violated(error)
             return
         if self._task is not None:
             self._progress.notice()
-        elif machine.phase is Phase.RUNNING:
+        elif machine.intake.phase is Phase.RUNNING:
             self._begin()
 
     def closed(self, error: Exception | None) -> None:
@@ -106,10 +108,10 @@ class Attempt:
         if error is not None:
             self.abort()
             return
-        if self._machine.phase is Phase.CLOSED:
+        if self._machine.closed:
             return
         try:
-            self._machine.receive_end()
+            self._machine.intake.close()
         except RemoteProtocolError as violation:
             self.violated(violation)
             return
@@ -121,12 +123,12 @@ class Attempt:
 
     def shutdown(self) -> None:
         """The process is about to end: as if the engine had closed its side, so that the handler is suspended."""
-        self._machine.input_closed = True
+        self._machine.intake.closed = True
         self._progress.notice()
 
     def abort(self) -> None:
         """Drops the attempt: the handler is unwound, nothing is sent."""
-        if self._machine.phase is not Phase.CLOSED:
+        if not self._machine.closed:
             self._machine.close()
             self._progress.end(SdkInternalException)
             self._forget()
@@ -167,7 +169,7 @@ class Attempt:
 
     async def _call(self, context: Context) -> bytes:
         handler = self._handler
-        arguments = handler.arguments(self._machine.input.value.content)
+        arguments = handler.arguments(self._machine.intake.input.value.content)
         if handler.is_async:
             value = await handler.fn(context, *arguments)
         else:

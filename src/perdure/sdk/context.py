@@ -121,7 +121,7 @@ class Context(Runs, Calls, Sleeps, Awakeables, Signals):
 
     @property
     def invocation_id(self) -> str:
-        return self._progress.machine.start.debug_id
+        return self._progress.machine.intake.start.debug_id
 
     @property
     def is_replaying(self) -> bool:
@@ -131,12 +131,12 @@ class Context(Runs, Calls, Sleeps, Awakeables, Signals):
     def request(self) -> Request:
         """What the handler was called with, and how."""
         machine = self._progress.machine
-        start = machine.start
+        start = machine.intake.start
         return Request(
             id=self.invocation_id,
-            headers={header.key: header.value for header in machine.input.headers},
+            headers={header.key: header.value for header in machine.intake.input.headers},
             attempt_headers=self._attempt_headers,
-            body=machine.input.value.content,
+            body=machine.intake.input.value.content,
             attempt_finished_event=self.attempt_finished_event(),
             scope=start.scope if start.HasField("scope") else None,
             limit_key=start.limit_key if start.HasField("limit_key") else None,
@@ -159,7 +159,7 @@ class Context(Runs, Calls, Sleeps, Awakeables, Signals):
     def random(self) -> random.Random:
         """Random numbers that are the same on every attempt. Not for secrets."""
         if self._random is None:
-            self._random = random.Random(self._progress.machine.random_seed)
+            self._random = random.Random(self._progress.machine.intake.random_seed)
         return self._random
 
     def uuid(self) -> UUID:

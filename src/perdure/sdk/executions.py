@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.failures import error_message
-from perdure.sdk.machine import Result
+from perdure.sdk.proposals import Result
 from perdure.sdk.tasks import start
 
 Execution: TypeAlias = Callable[[], Coroutine[Any, Any, Result | pb.ErrorMessage]]

@@ -82,14 +82,14 @@ class DurableFuture(Durable[T]):
 
     def is_completed(self) -> bool:
         """Whether awaiting it would not wait. Changes only while the handler awaits something: R1."""
-        return self._settled or self.progress.machine.is_ready(self.handle)
+        return self._settled or self.progress.machine.notifications.is_ready(self.handle)
 
     def has_failed(self) -> bool:
         """Whether it is completed, and a failure: awaiting it would raise."""
         if not self._settled:
             if not self.is_completed():
                 return False
-            self._read(self.progress.machine.look(self.handle))
+            self._read(self.progress.machine.notifications.look(self.handle))
         return self._failure is not None or self._error is not None
 
     def missing(self) -> Sequence[Handle]:
@@ -109,7 +109,7 @@ class DurableFuture(Durable[T]):
         """Takes what is ready, so that it is this future's, whoever else waits for the same."""
         if self._settled:
             return
-        self._read(self.progress.machine.take(self.handle))
+        self._read(self.progress.machine.notifications.take(self.handle))
         self._settled = True
 
     def _read(self, notification: pb.NotificationMessage) -> None:
@@ -192,7 +192,7 @@ class _Cancel(Durable[None]):
 def cancel(progress: Progress, invocation_id: str) -> None:
     """Sends a cancel to another invocation."""
     command = pb.SendSignalCommandMessage(target_invocation_id=invocation_id, idx=CANCEL_SIGNAL, void=_VOID)
-    progress.do(progress.machine.issue, command)
+    progress.do(progress.machine.commands.issue, command)
 
 
 def terminal_error(failure: pb.Failure) -> TerminalError:

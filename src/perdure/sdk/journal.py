@@ -79,9 +79,14 @@ class Journal:
             raise JournalMismatch(self.index, entry, (type, command))
         return entry[1]
 
-    def blocked(self) -> JournalMismatch:
-        """What to raise when the code waits although recorded commands are left: nothing more will come for it."""
-        return JournalMismatch(self.index + 1, self._recorded[0], None)
+    def check_blocked(self) -> None:
+        """The code waits, or has ended, and nothing more will come for it.
+
+        Raises:
+            JournalMismatch: recorded commands are left, so that the code once went on here.
+        """
+        if self._recorded:
+            raise JournalMismatch(self.index + 1, self._recorded[0], None)
 
 
 def _equals(recorded: Message, attempted: Message) -> bool:

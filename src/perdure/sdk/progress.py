@@ -1,6 +1,6 @@
 """Lets user code go on, one notification at a time: the side of a machine that its waiting code sees.
 
-It upholds R1 (see `machine`): `_advance` reveals a notification only when user code waits.
+It upholds R1 (see `notifications`): `_advance` reveals a notification only when user code waits.
 
 - One coroutine that waits is blocked for sure, so the next notification follows at once.
 - Once the handler has started tasks of its own, one of them may still be on its way to its next command. Then all is
@@ -38,8 +38,9 @@ from perdure.sdk.failures import error_message
 from perdure.sdk.foreign_awaits import DurableWait, Watch
 from perdure.sdk.journal import JournalMismatch
 from perdure.sdk.limits import TimeLimit
-from perdure.sdk.machine import Machine, Phase, Result
+from perdure.sdk.machine import Machine
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
+from perdure.sdk.proposals import Result
 from perdure.sdk.tasks import HandlerTasks
 from perdure.sdk.waiter import Waiter
 
@@ -140,7 +141,7 @@ class Progress:
         """Watches code that may await nothing but the context; the attempt fails where it does, unless it is over."""
 
         def report(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> BaseException:
-            if self._do(self.machine.take_cancel):
+            if self._do(self.machine.notifications.take_cancel):
                 self._wake_all(Cancelled)
                 return Cancelled()
             location = location_of(chain.from_iterable(map(frames_within, coroutines)))
@@ -222,7 +223,9 @@ class Progress:
         if self._waiters:
             self.tasks.several = True
         machine = self.machine  # in a thread, it may have come between asking and waiting
-        if waiter.notice_any([handle for handle in waiter.missing if machine.is_ready(handle)], machine):
+        if waiter.notice_any(
+            [handle for handle in waiter.missing if machine.notifications.is_ready(handle)], machine.notifications
+        ):
             waiter.wake()
             return waiter
         self._waiters.append(waiter)
@@ -280,7 +283,7 @@ class Progress:
         machine = self.machine
         while self._waiters and self.ended is None:
             try:
-                handle = machine.reveal()
+                handle = machine.notifications.reveal()
             except JournalMismatch as mismatch:
                 self._mismatched(mismatch, self._waiters[0].task)
                 return
@@ -290,7 +293,7 @@ class Progress:
                 woken = self._wake_all(Cancelled)
             else:
                 shown = (handle, *machine.limits.waiting_for(handle)) if isinstance(handle, str) else (handle,)
-                woken = [waiter for waiter in self._waiters if waiter.notice_any(shown, machine)]
+                woken = [waiter for waiter in self._waiters if waiter.notice_any(shown, machine.notifications)]
                 for waiter in woken:
                     self._waiters.remove(waiter)
                     waiter.wake()
@@ -308,25 +311,25 @@ class Progress:
         """All user code waits, and nothing is there for it to see."""
         machine = self.machine
         try:
-            machine.check_blocked()
+            machine.journal.check_blocked()
         except JournalMismatch as mismatch:
             self._mismatched(mismatch, self._waiters[0].task)
             return
         if self.executions.under_way:
             return
         waits = ((waiter.combinator, waiter.missing) for waiter in self._waiters)
-        if machine.input_closed:
+        if machine.intake.closed:
             machine.suspend(waits)
             self.end(SuspendedException)
             self._on_end()
-        elif not machine.proposing and self._hint is None and machine.version >= FUTURE_TREES:
+        elif not machine.proposals.waiting and self._hint is None and machine.version >= FUTURE_TREES:
             self._hint = self._loop.call_later(HINT_AFTER_S, self._tell)
 
     def _tell(self) -> None:
         """Tells the engine what is awaited, if all user code still waits: others may want the attempt's slot."""
         machine = self.machine
         if self._waiters and not (
-            self.executions.under_way or self._idle_turns or machine.proposing or machine.input_closed
+            self.executions.under_way or self._idle_turns or machine.proposals.waiting or machine.intake.closed
         ):
             machine.hint_awaiting((waiter.combinator, waiter.missing) for waiter in self._waiters)
         else:
@@ -342,7 +345,7 @@ class Progress:
         if self.ended is not None:
             return
         self.machine.propose(handle, result)
-        if self._waiters and self.machine.input_closed:
+        if self._waiters and self.machine.intake.closed:
             self._settle(self._idle_turns or 1)
 
     # How it ends
@@ -352,14 +355,16 @@ class Progress:
         try:
             self.machine.finish(result)
         except JournalMismatch as mismatch:
-            self.fail(explain(mismatch, self.machine.start.debug_id, None))  # no line of the handler runs any more
+            self.fail(
+                explain(mismatch, self.machine.intake.start.debug_id, None)
+            )  # no line of the handler runs any more
             return
         self.end(SdkInternalException)
         self._on_end()
 
     def fail(self, error: pb.ErrorMessage) -> None:
         """Ends the attempt in failure."""
-        if self.machine.phase is not Phase.CLOSED:
+        if not self.machine.closed:
             self.machine.fail(error)
             self.end(SdkInternalException)
             self._on_end()
@@ -371,7 +376,7 @@ class Progress:
             frames = frames_within(task.get_coro())
         else:
             frames = frames_above(sys._getframe())  # pyright: ignore[reportPrivateUsage]
-        self.fail(explain(mismatch, self.machine.start.debug_id, location_of(frames)))
+        self.fail(explain(mismatch, self.machine.intake.start.debug_id, location_of(frames)))
 
     def end(self, reason: type[SdkInternalBaseException]) -> None:
         """Nothing more can be asked: whoever waits, or asks, gets `reason`. Runs are dropped."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.awaiting import Handle
-from perdure.sdk.machine import Machine
+from perdure.sdk.notifications import Notifications
 
 
 class Waiter:
@@ -27,11 +27,11 @@ class Waiter:
         self.future = future
         self.task = task
 
-    def notice_any(self, handles: Iterable[Handle], machine: Machine) -> bool:
+    def notice_any(self, handles: Iterable[Handle], notifications: Notifications) -> bool:
         """Takes note of handles that became ready; says whether the wait is over."""
-        return any(self._notice(handle, machine) for handle in handles)
+        return any(self._notice(handle, notifications) for handle in handles)
 
-    def _notice(self, handle: Handle, machine: Machine) -> bool:
+    def _notice(self, handle: Handle, notifications: Notifications) -> bool:
         if handle not in self.missing:
             return False
         combinator = self.combinator
@@ -39,7 +39,7 @@ class Waiter:
             return True
         if combinator != pb.ALL_COMPLETED:
             decided_by_failure = combinator == pb.ALL_SUCCEEDED_OR_FIRST_FAILED
-            if machine.failed(handle) == decided_by_failure:
+            if notifications.failed(handle) == decided_by_failure:
                 return True
         del self.missing[handle]
         return not self.missing

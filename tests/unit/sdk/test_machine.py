@@ -9,9 +9,11 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import parse_awakeable_id
 from perdure.protocol.messages import Envelope, MessageType, envelope
 from perdure.sdk.awaiting import CANCEL
+from perdure.sdk.intake import Phase
 from perdure.sdk.journal import JournalMismatch
-from perdure.sdk.machine import Machine, Phase
+from perdure.sdk.machine import Machine
 from tests.unit.sdk.journal_engine import ID, RAW_ID, callee_id, cancel, completion, signal
+from tests.unit.sdk.lines_run import lines_run
 
 INPUT = envelope(pb.InputCommandMessage())
 
@@ -21,11 +23,11 @@ def machine(*entries: Envelope, version: int = 7, **start: object) -> tuple[Mach
     sent: list[Envelope] = []
     made = Machine(version, sent.append)
     known = [INPUT, *entries]
-    made.receive(envelope(pb.StartMessage(id=RAW_ID, debug_id=ID, known_entries=len(known), **start)))  # type: ignore[arg-type]
+    made.intake.receive(envelope(pb.StartMessage(id=RAW_ID, debug_id=ID, known_entries=len(known), **start)))  # type: ignore[arg-type]
     for entry in known:
-        assert made.phase is Phase.COLLECTING
-        made.receive(entry)
-    assert made.phase is Phase.RUNNING
+        assert made.intake.phase is Phase.COLLECTING
+        made.intake.receive(entry)
+    assert made.intake.phase is Phase.RUNNING
     return made, sent
 
 
@@ -35,11 +37,11 @@ def sleep_over(id: int) -> Envelope:
 
 def test_ids_are_counted_in_the_order_of_fields_and_commands() -> None:
     made, _ = machine()
-    assert made.issue_completable(pb.RunCommandMessage()) == 1
+    assert made.commands.issue_completable(pb.RunCommandMessage()) == 1
     assert made.issue_call(pb.CallCommandMessage()) == (2, 3)
-    assert made.issue_send(pb.OneWayCallCommandMessage()) == 4
-    assert made.read_state(b"a") == 5
-    assert made.read_state_keys() == 6
+    assert made.commands.issue_send(pb.OneWayCallCommandMessage()) == 4
+    assert made.state.read(b"a") == 5
+    assert made.state.read_keys() == 6
     (first, one), (second, two) = made.awakeable(), made.awakeable()
     assert (one, two) == (-17, -18)
     assert [parse_awakeable_id(id) for id in (first, second)] == [(ID, 17), (ID, 18)]
@@ -49,42 +51,55 @@ def test_ids_are_counted_in_the_order_of_fields_and_commands() -> None:
 def test_replayed_commands_are_not_sent_and_new_ones_are() -> None:
     made, sent = machine(envelope(pb.RunCommandMessage(name="a", result_completion_id=1)))
     assert made.journal.replaying
-    made.issue_completable(pb.RunCommandMessage(name="a"))
+    made.commands.issue_completable(pb.RunCommandMessage(name="a"))
     assert not made.journal.replaying
     assert sent == []
-    made.issue_completable(pb.RunCommandMessage(name="b"))
+    made.commands.issue_completable(pb.RunCommandMessage(name="b"))
     assert [one.type for one in sent] == [MessageType.RUN]
     assert (made.journal.index, made.journal.written) == (2, 1)
 
 
 def test_notifications_become_visible_one_at_a_time_in_recorded_order() -> None:
     made, _ = machine(sleep_over(2), signal("go"), sleep_over(1))
-    assert not made.ready
-    assert [made.reveal(), made.reveal()] == [2, "go"]
-    assert list(made.ready) == [2, "go"]
-    made.receive(sleep_over(3))
-    assert [made.reveal(), made.reveal(), made.reveal()] == [1, 3, None]
+    assert not made.notifications.ready
+    assert [made.notifications.reveal(), made.notifications.reveal()] == [2, "go"]
+    assert list(made.notifications.ready) == [2, "go"]
+    made.intake.receive(sleep_over(3))
+    assert [made.notifications.reveal(), made.notifications.reveal(), made.notifications.reveal()] == [1, 3, None]
 
 
 def test_a_completion_that_comes_twice_is_seen_once() -> None:
     made, _ = machine(sleep_over(1), sleep_over(1))
-    assert [made.reveal(), made.reveal()] == [1, None]
+    assert [made.notifications.reveal(), made.notifications.reveal()] == [1, None]
 
 
 def test_an_awakeable_that_is_completed_twice_keeps_its_first_value() -> None:
     made, _ = machine(signal(17, b"first"), signal(17, b"second"), signal(18, b"other"))
-    made.receive(signal(17, b"third"))
-    assert [made.reveal(), made.reveal(), made.reveal()] == [-17, -18, None]
-    assert made.take(-17).value.content == b"first"
+    made.intake.receive(signal(17, b"third"))
+    assert [made.notifications.reveal(), made.notifications.reveal(), made.notifications.reveal()] == [-17, -18, None]
+    assert made.notifications.take(-17).value.content == b"first"
 
 
 def test_signals_of_one_name_are_taken_one_after_the_other() -> None:
     made, _ = machine(signal("go", b"1"), signal("stop", b"x"), signal("go", b"2"), signal("go", b"3"))
-    while made.reveal() is not None:
+    while made.notifications.reveal() is not None:
         pass
-    taken = [made.take(name).value.content for name in ("go", "go", "stop", "go")]
+    taken = [made.notifications.take(name).value.content for name in ("go", "go", "stop", "go")]
     assert taken == [b"1", b"2", b"x", b"3"]
-    assert not made.ready
+    assert not made.notifications.ready
+
+
+def test_taking_costs_the_same_however_many_signals_are_unread() -> None:
+    def lines_of_a_take(unread: int) -> int:
+        made, _ = machine(sleep_over(1), *(signal("go", b"%d" % n) for n in range(unread)))
+        while made.notifications.reveal() is not None:
+            pass
+        with lines_run() as lines:
+            made.notifications.take(1)
+            made.notifications.take("go")
+        return lines.count
+
+    assert lines_of_a_take(1000) == lines_of_a_take(10)
 
 
 def test_a_cancel_waits_for_the_ids_of_all_callees_and_comes_before_what_follows_it() -> None:
@@ -92,70 +107,78 @@ def test_a_cancel_waits_for_the_ids_of_all_callees_and_comes_before_what_follows
     made.issue_call(pb.CallCommandMessage(service_name="A"))
     made.issue_call(pb.CallCommandMessage(service_name="B"))
     for message in (callee_id(1, "inv_a"), cancel(), completion(MessageType.CALL_COMPLETION, 2, b"1")):
-        made.receive(message)
-    assert made.reveal() == 1
-    assert made.reveal() is None  # 2 is there, but the cancel came first
+        made.intake.receive(message)
+    assert made.notifications.reveal() == 1
+    assert made.notifications.reveal() is None  # 2 is there, but the cancel came first
     tree = made.awaiting([(None, [4])])
     assert (list(tree.waiting_completions), list(tree.waiting_signals)) == ([3], [])
-    made.receive(callee_id(3, "inv_b"))
-    assert made.reveal() == CANCEL
+    made.intake.receive(callee_id(3, "inv_b"))
+    assert made.notifications.reveal() == CANCEL
     assert [one.message.target_invocation_id for one in sent[2:]] == ["inv_a", "inv_b"]  # type: ignore[attr-defined]
-    assert made.reveal() is None
-    assert set(made.ready) == {1, 2, 3}
+    assert made.notifications.reveal() is None
+    assert set(made.notifications.ready) == {1, 2, 3}
 
 
 def test_a_second_cancel_is_a_second_one() -> None:
     made, _ = machine(cancel(), sleep_over(1), cancel())
-    assert [made.reveal(), made.reveal(), made.reveal(), made.reveal()] == [CANCEL, 1, CANCEL, None]
+    assert [
+        made.notifications.reveal(),
+        made.notifications.reveal(),
+        made.notifications.reveal(),
+        made.notifications.reveal(),
+    ] == [CANCEL, 1, CANCEL, None]
 
 
 def test_the_seed_is_the_engines_from_version_6_on() -> None:
-    assert machine(version=6, random_seed=5)[0].random_seed == 5
+    assert machine(version=6, random_seed=5)[0].intake.random_seed == 5
     derived = int.from_bytes(hashlib.sha256(RAW_ID).digest()[:8], "big")
-    assert machine(version=5, random_seed=5)[0].random_seed == derived
+    assert machine(version=5, random_seed=5)[0].intake.random_seed == derived
 
 
 @pytest.mark.parametrize(("version", "asked"), [(5, False), (6, False), (7, True)])
 def test_a_proposal_asks_for_an_ack_in_version_7(version: int, asked: bool) -> None:
     made, sent = machine(version=version)
-    handle = made.issue_completable(pb.RunCommandMessage(name="a"))
+    handle = made.commands.issue_completable(pb.RunCommandMessage(name="a"))
     made.propose(handle, b"1")
     assert (sent[-1].type, sent[-1].requested_ack) == (MessageType.PROPOSE_RUN_COMPLETION, asked)
     assert sent[-1].message.SerializeToString() == bytes.fromhex("0801720131")
-    assert made.proposing
+    assert made.proposals.waiting
 
 
 def test_an_ack_makes_the_proposed_value_visible_and_a_notification_wins_over_it() -> None:
     made, _ = machine()
-    one, two = (made.issue_completable(pb.RunCommandMessage(name=name)) for name in "ab")
+    one, two = (made.commands.issue_completable(pb.RunCommandMessage(name=name)) for name in "ab")
     made.propose(one, b"mine")
     made.propose(two, b"mine")
-    made.receive(completion(MessageType.RUN_COMPLETION, two, b"theirs"))
-    made.receive(envelope(pb.ProposeRunCompletionAckMessage(completion_id=one)))
-    assert [made.reveal(), made.reveal()] == [two, one]
-    assert (made.take(one).value.content, made.take(two).value.content) == (b"mine", b"theirs")
-    assert not made.proposing
+    made.intake.receive(completion(MessageType.RUN_COMPLETION, two, b"theirs"))
+    made.intake.receive(envelope(pb.ProposeRunCompletionAckMessage(completion_id=one)))
+    assert [made.notifications.reveal(), made.notifications.reveal()] == [two, one]
+    assert (made.notifications.take(one).value.content, made.notifications.take(two).value.content) == (
+        b"mine",
+        b"theirs",
+    )
+    assert not made.proposals.waiting
 
 
 @pytest.mark.parametrize("version", [6, 7])
 def test_an_ack_that_nobody_asked_for_is_a_violation(version: int) -> None:
     made, _ = machine(version=version)
     if version < 7:
-        made.propose(made.issue_completable(pb.RunCommandMessage()), b"1")
+        made.propose(made.commands.issue_completable(pb.RunCommandMessage()), b"1")
     with pytest.raises(RemoteProtocolError):
-        made.receive(envelope(pb.ProposeRunCompletionAckMessage(completion_id=1)))
+        made.intake.receive(envelope(pb.ProposeRunCompletionAckMessage(completion_id=1)))
 
 
 def test_state_reads_are_served_from_start_as_far_as_it_says() -> None:
     entry = pb.StartMessage.StateEntry(key=b"a", value=b"")
     made, sent = machine(state_map=[entry], partial_state=True)
-    assert made.read_state(b"a") in made.ready
-    assert made.read_state(b"b") not in made.ready
-    made.clear_state(b"b")
-    assert made.read_state(b"b") in made.ready
-    assert made.read_state_keys() not in made.ready
-    made.clear_all_state()
-    assert made.read_state_keys() in made.ready
+    assert made.state.read(b"a") in made.notifications.ready
+    assert made.state.read(b"b") not in made.notifications.ready
+    made.state.clear(b"b")
+    assert made.state.read(b"b") in made.notifications.ready
+    assert made.state.read_keys() not in made.notifications.ready
+    made.state.clear_all()
+    assert made.state.read_keys() in made.notifications.ready
     assert [one.message.SerializeToString() for one in sent][:2] == [
         bytes.fromhex("0a01617200"),  # it exists, and is empty
         bytes.fromhex("0a01625802"),
@@ -167,17 +190,17 @@ def test_on_replay_the_journal_says_what_a_read_gave() -> None:
     recorded = envelope(pb.GetEagerStateCommandMessage(key=b"a", value=pb.Value(content=b"then")))
     lazy = envelope(pb.GetLazyStateCommandMessage(key=b"b", result_completion_id=2))
     made, sent = machine(recorded, lazy, state_map=[entry])
-    assert made.take(made.read_state(b"a")).value.content == b"then"
-    assert made.read_state(b"b") not in made.ready
-    assert made.take(made.read_state(b"a")).value.content == b"later"
+    assert made.notifications.take(made.state.read(b"a")).value.content == b"then"
+    assert made.state.read(b"b") not in made.notifications.ready
+    assert made.notifications.take(made.state.read(b"a")).value.content == b"later"
     assert len(sent) == 1
 
 
 def test_sleeps_and_delays_are_compared_without_their_times() -> None:
     send = pb.OneWayCallCommandMessage(service_name="A", invoke_time=5, invocation_id_notification_idx=2)
     made, sent = machine(envelope(pb.SleepCommandMessage(wake_up_time=5, result_completion_id=1)), envelope(send))
-    made.issue_completable(pb.SleepCommandMessage(wake_up_time=9))
-    made.issue_send(pb.OneWayCallCommandMessage(service_name="A", invoke_time=9))
+    made.commands.issue_completable(pb.SleepCommandMessage(wake_up_time=9))
+    made.commands.issue_send(pb.OneWayCallCommandMessage(service_name="A", invoke_time=9))
     assert sent == []
 
 
@@ -204,7 +227,7 @@ def test_a_call_that_differs_in_any_field_is_a_mismatch(attempted: pb.CallComman
 
 def test_nothing_is_sent_after_the_end() -> None:
     made, sent = machine()
-    handle = made.issue_completable(pb.RunCommandMessage())
+    handle = made.commands.issue_completable(pb.RunCommandMessage())
     made.finish(b"")
     made.propose(handle, b"late")
     assert [one.type for one in sent] == [MessageType.RUN, MessageType.OUTPUT, MessageType.END]

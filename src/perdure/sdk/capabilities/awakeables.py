@@ -46,4 +46,4 @@ class Awakeables(Capability):
 
     def _complete(self, name: str, command: pb.CompleteAwakeableCommandMessage) -> None:
         command.awakeable_id = checked("an awakeable id", name)
-        self._progress.do(self._progress.machine.issue, command)
+        self._progress.do(self._progress.machine.commands.issue, command)

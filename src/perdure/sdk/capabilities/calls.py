@@ -218,7 +218,7 @@ class Calls(Capability):
         self._address(command, target, options)
         if send_delay is not None:
             command.invoke_time = progress.due_ms(send_delay)
-        handle = progress.do(progress.machine.issue_send, command)
+        handle = progress.do(progress.machine.commands.issue_send, command)
         return SendHandle(DurableFuture(progress, handle, as_invocation_id))
 
     def _address(

@@ -28,7 +28,7 @@ def issued(progress: Progress, command: Message, limit: TimeLimit | None = None)
     """Issues a command with one completion, and a timer right behind it if it has a limit; gives its handle."""
 
     def issue() -> int:
-        handle = progress.machine.issue_completable(command)
+        handle = progress.machine.commands.issue_completable(command)
         progress.limit(handle, limit)
         return handle
 

@@ -22,15 +22,15 @@ class Deadline:
 
     def __init__(self, progress: Progress, run: int, limit: TimeLimit) -> None:
         machine = progress.machine
-        timer, self._due_ms = machine.issue_timer(limit.timer_name, progress.due_ms(limit.timeout))
+        timer, self._due_ms = machine.commands.issue_timer(limit.timer_name, progress.due_ms(limit.timeout))
         machine.limits.add_run(run)
         self._clock = progress.clock
         self._message = limit.message
         self._over = asyncio.Event()
-        if machine.has_result(timer):
+        if machine.notifications.has_come(timer):
             self._over.set()
         else:
-            machine.on_arrival[timer] = self._over.set
+            machine.notifications.on_arrival[timer] = self._over.set
 
     def left_s(self) -> float:
         """The time that is left; 0 if it is over."""

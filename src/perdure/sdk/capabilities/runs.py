@@ -18,8 +18,9 @@ from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.failures import INTERNAL_ERROR, clamp_delay_ms, decisive, describe_exception, error_message, failure
 from perdure.sdk.futures import DurableFuture
 from perdure.sdk.limits import time_limit
-from perdure.sdk.machine import Machine, Result
+from perdure.sdk.machine import Machine
 from perdure.sdk.progress import run_key_var
+from perdure.sdk.proposals import Result
 from perdure.sdk.serde import Serde
 from perdure.sdk.signature import result_type
 from perdure.sdk.threads import in_run_thread
@@ -146,10 +147,10 @@ class Runs(Capability):
         machine = self._progress.machine
         limit = time_limit(run.options.timeout, f"run {name!r}", "was not done")
         first = not machine.has_added
-        handle = machine.issue_completable(pb.RunCommandMessage(name=checked("the name of a run", name)))
+        handle = machine.commands.issue_completable(pb.RunCommandMessage(name=checked("the name of a run", name)))
         index = machine.journal.index
         deadline = None if limit is None else Deadline(self._progress, handle, limit)
-        if not machine.has_result(handle):
+        if not machine.notifications.has_come(handle):
             self._progress.executions.launch(handle, lambda: run.execute(machine, handle, index, first, deadline))
         return handle
 
@@ -170,7 +171,7 @@ class _Run:
 
         `first`: nothing new was journaled before it in this attempt, so the attempts that Start counts were its own.
         """
-        run_key_var.set(f"{machine.start.debug_id}-{handle}")
+        run_key_var.set(f"{machine.intake.start.debug_id}-{handle}")
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
@@ -182,10 +183,10 @@ class _Run:
             problem = decisive(error) or error  # a CancelledError, too: else nobody would ever answer for this run
         if isinstance(problem, TerminalError):
             return failure(problem.message, problem.status_code, _metadata(problem, machine))
-        count = machine.start.retry_count_since_last_stored_entry if first else 0
+        count = machine.intake.start.retry_count_since_last_stored_entry if first else 0
         elapsed_s = loop.time() - started
         if count:
-            elapsed_s += machine.start.duration_since_last_stored_entry / 1000
+            elapsed_s += machine.intake.start.duration_since_last_stored_entry / 1000
         code = problem.status_code if isinstance(problem, RetryableError) else INTERNAL_ERROR
         if self.options.exhausted(count + 1, elapsed_s):
             return failure(describe_exception(problem), code)

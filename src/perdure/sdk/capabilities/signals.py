@@ -56,4 +56,4 @@ class Signals(Capability):
     def _signal(self, command: pb.SendSignalCommandMessage, invocation_id: str, name: str) -> None:
         command.target_invocation_id = checked_id(invocation_id)
         command.name = checked("the name of a signal", name)
-        self._progress.do(self._progress.machine.issue, command)
+        self._progress.do(self._progress.machine.commands.issue, command)

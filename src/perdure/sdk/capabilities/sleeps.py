@@ -15,5 +15,5 @@ class Sleeps(Capability):
         """A timer that ends after `delta`, counted from when it is first asked for; at once if negative. Await it."""
         progress = self._progress
         name = checked("the name of a sleep", name or "")
-        handle, _ = progress.do(progress.machine.issue_timer, name, progress.due_ms(delta))
+        handle, _ = progress.do(progress.machine.commands.issue_timer, name, progress.due_ms(delta))
         return DurableSleepFuture(progress, handle, as_none)

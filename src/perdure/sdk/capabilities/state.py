@@ -17,14 +17,14 @@ class ReadsState(Capability):
 
     def key(self) -> str:
         """The key of the object, or the id of the workflow."""
-        return self._progress.machine.start.key
+        return self._progress.machine.intake.start.key
 
     def get(
         self, name: str, serde: Serde[T] | None = None, type_hint: type[T] | None = None
     ) -> DurableFuture[T | None]:
         """What is stored under `name`; None if nothing is. Await it."""
         progress = self._progress
-        handle = progress.do(progress.machine.read_state, _key(name))
+        handle = progress.do(progress.machine.state.read, _key(name))
         return DurableFuture(progress, handle, as_value(chosen(serde, type_hint)))
 
     def recall(self, name: str, type_hint: type[T] | None = None) -> Durable[T | None]:
@@ -33,7 +33,7 @@ class ReadsState(Capability):
         What came with the attempt is read without an entry in the journal, so it is not stored a second time. Await it.
         """
         progress = self._progress
-        content = progress.do(progress.machine.recall, _key(name))
+        content = progress.do(progress.machine.state.recall, _key(name))
         if content is None:
             return self.get(name, type_hint=type_hint)
         return Ready(chosen(None, type_hint).deserialize(content))
@@ -41,7 +41,7 @@ class ReadsState(Capability):
     def state_keys(self) -> DurableFuture[list[str]]:
         """The names under which something is stored. Await it."""
         progress = self._progress
-        return DurableFuture(progress, progress.do(progress.machine.read_state_keys), _as_names)
+        return DurableFuture(progress, progress.do(progress.machine.state.read_keys), _as_names)
 
 
 class WritesState(Capability):
@@ -55,14 +55,14 @@ class WritesState(Capability):
 
     def clear(self, name: str) -> None:
         """Removes what is stored under `name`."""
-        self._progress.do(self._progress.machine.clear_state, _key(name))
+        self._progress.do(self._progress.machine.state.clear, _key(name))
 
     def clear_all(self) -> None:
         """Removes all that is stored."""
-        self._progress.do(self._progress.machine.clear_all_state)
+        self._progress.do(self._progress.machine.state.clear_all)
 
     def _write(self, name: str, value: bytes) -> None:
-        self._progress.do(self._progress.machine.set_state, _key(name), value)
+        self._progress.do(self._progress.machine.state.set, _key(name), value)
 
 
 def _key(name: str) -> bytes:
