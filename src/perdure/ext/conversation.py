@@ -57,66 +57,70 @@ class Said:
     finish_reason: str | None = None
 
 
-class Conversations:
-    """All that an invocation's models were asked so far. The same on every attempt, as its journal is."""
-
-    def __init__(self) -> None:
-        self._calls = 0
-        self._places: dict[bytes, dict[str, Any]] = {}
-        self._told: dict[bytes, int] = {}
-
-    def loaded(self, session: str, messages: Sequence[Message]) -> None:
-        """Messages that were read from what keeps them: calls that go on from them refer to the session."""
-        self._place(b"", messages, {"session": session})
-
-    def ask(self, asked: Asked) -> "Call":
-        """The next call: what of it is new."""
-        self._calls += 1
-        number = self._calls
-        digests = _chain(b"", asked.messages)
-        known = next((n for n in range(len(digests), 0, -1) if digests[n - 1] in self._places), 0)
-        record: dict[str, Any] = {"call": number, "agent": asked.agent, "model": asked.model}
-        if known:
-            record["follows"] = self._places[digests[known - 1]]
-        record["messages"] = list(asked.messages[known:])
-        record["instructions"] = self._once(number, asked.instructions)
-        record["tools"] = self._once(number, list(asked.tools))
-        record["settings"] = dict(asked.settings)
-        for count, digest in enumerate(digests[known:], known + 1):
-            self._places[digest] = {"call": number, "messages": count}
-        end = digests[-1] if digests else b""
-        return Call(self, number, {name: value for name, value in record.items() if value}, end, len(digests))
-
-    def answered(self, call: "Call", said: Said) -> None:
-        """What the call gave is known from now on."""
-        self._place(call.end, said.messages, {"call": call.number}, call.length)
-
-    def _place(self, end: bytes, messages: Sequence[Message], where: Mapping[str, Any], before: int = 0) -> None:
-        for count, digest in enumerate(_chain(end, messages), before + 1):
-            self._places.setdefault(digest, {**where, "messages": count})
-
-    def _once(self, number: int, told: Any) -> Any:
-        """What stands in the record of the first call that has it, and is named by the others."""
-        if not told:
-            return None
-        first = self._told.setdefault(_digest(b"", told), number)
-        return told if first == number else {"as_in_call": first}
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a model within its invocation."""
 
-    conversations: Conversations
     number: int
     new: Mapping[str, Any]
     """What its journal entry holds of the request."""
-    end: bytes
-    length: int
+    digests: Sequence[bytes]
+    """For each of its messages, what stands for the conversation up to it."""
+    offered: Sequence[bytes]
+    """What stands for its instructions and its tools."""
 
-    def answered(self, said: Said) -> None:
-        """Takes note of the response."""
-        self.conversations.answered(self, said)
+
+class Conversations:
+    """All that an invocation's models were asked and have answered. The same on every attempt, as its journal is."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._places: dict[bytes, Mapping[str, Any]] = {}
+        self._offered: dict[bytes, int] = {}
+
+    def loaded(self, session: str, messages: Sequence[Message]) -> None:
+        """Messages that were read from what keeps them: calls that go on from them refer to the session."""
+        _, messages = _instructions_apart(None, messages)
+        self._place(_chain(b"", messages), {"session": session})
+
+    def ask(self, asked: Asked) -> Call:
+        """The next call: what of it is new. Others can refer to it once it is `answered`."""
+        self._calls += 1
+        instructions, messages = _instructions_apart(asked.instructions, asked.messages)
+        digests = _chain(b"", messages)
+        known = next((n for n in range(len(digests), 0, -1) if digests[n - 1] in self._places), 0)
+        offered = [_digest(b"", each) for each in (instructions, asked.tools) if each]
+        record: dict[str, Any] = {"call": self._calls, "agent": asked.agent, "model": asked.model}
+        if known:
+            record["follows"] = self._places[digests[known - 1]]
+        record["messages"] = list(messages[known:])
+        record["instructions"] = self._once(instructions)
+        record["tools"] = self._once(list(asked.tools))
+        record["settings"] = dict(asked.settings)
+        return Call(self._calls, {name: value for name, value in record.items() if value}, digests, offered)
+
+    def answered(self, call: Call, said: Said) -> None:
+        """The call is recorded, and with it what it asked and what it was told."""
+        end = call.digests[-1] if call.digests else b""
+        self._place([*call.digests, *_chain(end, said.messages)], {"call": call.number})
+        for digest in call.offered:
+            self._offered.setdefault(digest, call.number)
+
+    def _place(self, digests: Sequence[bytes], where: Mapping[str, Any]) -> None:
+        for count, digest in enumerate(digests, 1):
+            self._places.setdefault(digest, {**where, "messages": count})
+
+    def _once(self, offered: Any) -> Any:
+        """Instructions or tools; where the record of an earlier call has them, that call's number."""
+        first = self._offered.get(_digest(b"", offered)) if offered else None
+        return offered if first is None else {"as_in_call": first}
+
+
+def _instructions_apart(instructions: Any, messages: Sequence[Message]) -> tuple[Any, Sequence[Message]]:
+    """Instructions that stand before the messages, as they may differ in each call: a conversation goes on over it."""
+    if instructions is None and messages and messages[0].get("role") in ("system", "developer"):
+        return messages[0].get("content"), messages[1:]
+    return instructions, messages
 
 
 def _chain(end: bytes, messages: Sequence[Message]) -> list[bytes]:

@@ -1,7 +1,7 @@
 """Which failures are final: those of providers that no retry mends, and those of frameworks that replay repeats."""
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from perdure.errors import Cancelled, SdkInternalBaseException, TerminalError, is_internal_exception
 from perdure.sdk.failures import decisive
@@ -49,12 +49,10 @@ def of_provider(error: BaseException) -> BaseException:
     """
     if decisive(error) is not None or not isinstance(error, Exception):
         return error
-    for each in _chain(error):
-        status = status_of(each)
-        if status is not None:  # the outermost knows best: what is behind it may be of the connection
-            final = 400 <= status < 500 and (status not in _PASSING or _filtered(each))
-            return TerminalError(f"{type(each).__name__}: {each}", status) if final else error
-    return error
+    refusal = _refusal(error)
+    return (
+        error if refusal is None else TerminalError(f"{type(refusal).__name__}: {refusal}", status_of(refusal) or 500)
+    )
 
 
 def status_of(error: BaseException) -> int | None:
@@ -67,6 +65,27 @@ def status_of(error: BaseException) -> int | None:
         status = getattr(holder, name, None)
         if isinstance(status, int) and not isinstance(status, bool) and 100 <= status < 600:
             return status
+    return None
+
+
+def _refusal(error: BaseException | None) -> BaseException | None:
+    """The exception that says that asking again cannot help; None where it may help.
+
+    The outermost that has a status knows best: what is behind it may be of the connection. Of several models that were
+    tried, all must have refused. What was being handled when an exception was raised (its `__context__`) may be the
+    failure of something else.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        status = status_of(error)
+        if status is not None:
+            return error if 400 <= status < 500 and (status not in _PASSING or _filtered(error)) else None
+        if isinstance(error, BaseExceptionGroup):
+            group = cast("BaseExceptionGroup[BaseException]", error)
+            refusals = [_refusal(each) for each in group.exceptions]
+            return refusals[0] if all(refusals) else None
+        error = error.__cause__
     return None
 
 

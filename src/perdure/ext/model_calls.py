@@ -1,5 +1,6 @@
 """A call of a model as one entry of the journal: what was asked, what was said, what it cost."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from perdure.ext.steps import Entry, step
 from perdure.sdk.capabilities.runs import RunOptions
 
 R = TypeVar("R")
+
+_log = logging.getLogger(__name__)
 
 
 async def model_call(
@@ -32,7 +35,8 @@ async def model_call(
         NotInHandler: there is no journal here.
     """
     ctx = durable_here("a durable model call")
-    call = ctx.attached(Conversations).ask(asked)
+    conversations = ctx.attached(Conversations)
+    call = conversations.ask(asked)
     name = f"{asked.agent} asks {asked.model}" if asked.agent else f"ask {asked.model}"
 
     async def guarded() -> R:
@@ -55,5 +59,8 @@ async def model_call(
         }
 
     response = await step(ctx, name, guarded, Entry("model_call", describe, "response", codec), options)
-    call.answered(said(response))
+    try:
+        conversations.answered(call, said(response))
+    except Exception:  # noqa: BLE001  it is paid for: what is not understood of it must not stop the agent
+        _log.warning("the response of %r is recorded, and cannot be shown to people", name, exc_info=True)
     return response

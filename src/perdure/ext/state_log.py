@@ -18,7 +18,7 @@ from perdure.sdk.capabilities.state import WritesState
 from perdure.sdk.context import Context, ObjectSharedContext
 
 _LEFT: Final = "taken off"
-"""The state key of `Left`."""
+"""The state key that names the keys of items of the object's lists that were taken off and are still there."""
 
 
 class Outline(msgspec.Struct, omit_defaults=True):
@@ -48,13 +48,6 @@ class Outline(msgspec.Struct, omit_defaults=True):
         return end - 1
 
 
-class Left(msgspec.Struct):
-    """Items of an object's lists that were taken off and are still there, and who took them off."""
-
-    by: str
-    keys: list[str] = []
-
-
 class _Use:
     """What this attempt has done with one list. The same on every attempt, as its journal is."""
 
@@ -71,7 +64,8 @@ class _Uses:
     def __init__(self) -> None:
         self.of: dict[str, _Use] = {}
         self.lock = asyncio.Lock()
-        self.left: Left | None = None
+        self.left: list[str] | None = None
+        """Keys of items that this invocation took off and has read; None before the first change."""
 
 
 class StateLog:
@@ -137,7 +131,10 @@ class StateLog:
         return self._ctx.recall(self._key(number))
 
     def _drop(self, outline: Outline, numbers: Iterable[int]) -> None:
-        """Clears items that are no longer in the outline, the last first, or sees to it that others do."""
+        """Clears items that are no longer in the outline, the last first.
+
+        Those that this invocation has read stay, for its replay: they are noted, and cleared by the next that writes.
+        """
         own = self._use.first_own
         kept: list[str] = []
         for number in numbers:
@@ -148,10 +145,8 @@ class StateLog:
             else:
                 self._writer.clear(self._key(number))
         if kept:
-            left = self._uses.left or Left(self._ctx.invocation_id)
-            left.keys += kept
-            self._uses.left = left
-            self._writer.set(_LEFT, left)
+            self._uses.left = [*(self._uses.left or ()), *kept]
+            self._writer.set(_LEFT, self._uses.left)
         self._writer.set(self._name, outline)
 
     async def _outline(self) -> Outline:
@@ -161,10 +156,10 @@ class StateLog:
         writer = self._writer
         async with self._uses.lock:
             if self._uses.left is None:  # the first change: what earlier invocations have left, nobody reads again
-                left = await self._ctx.get(_LEFT, type_hint=Left)
-                self._uses.left = Left(self._ctx.invocation_id)
+                left = await self._ctx.get(_LEFT, type_hint=list[str])
+                self._uses.left = []
                 if left is not None:
-                    for key in left.keys:
+                    for key in left:
                         writer.clear(key)
                     writer.clear(_LEFT)
         outline = await self._outline()

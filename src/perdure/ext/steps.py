@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -11,23 +11,22 @@ from perdure.errors import Cancelled, UsageError
 from perdure.ext.codecs import Codec
 from perdure.sdk.capabilities.runs import RunOptions
 from perdure.sdk.context import Context
+from perdure.sdk.failures import describe_exception
 from perdure.sdk.futures import DurableFuture
 from perdure.sdk.serde import Serde
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)  # generic: `Entry[int](...)` sets an attribute of its own
 class Entry(Generic[T]):
-    """How a step's journal entry is written: `{kind: what people read of it, part: what the framework is given back}`.
+    """How a step's result is written: `{kind: its description, part: the result as the framework has it}`."""
 
-    `describe` gives the former, for what the action gave.
-    """
-
-    def __init__(self, kind: str, describe: Callable[[T], Mapping[str, Any]], part: str, codec: Codec[T]) -> None:
-        self.kind = kind
-        self.describe = describe
-        self.part = part
-        self.codec = codec
+    kind: str
+    describe: Callable[[T], Mapping[str, Any]]
+    """Makes the description of a result, for people to read. Where it fails, the result is recorded without."""
+    part: str
+    codec: Codec[T]
 
 
 async def step(
@@ -35,11 +34,15 @@ async def step(
 ) -> T:
     """Executes an action until its result is recorded. What it gives is what the codec reads back, also the first time.
 
-    Without options, the invocation's policy says how often it is tried.
+    Without options, the invocation's policy says how often it is tried; those of them that say how a result is written
+    are for other runs.
 
     If the invocation is cancelled, or the task that waits here, the action is cancelled too, and that is recorded as
     its result: no later attempt begins it again.
     """
+    options = options or RunOptions()
+    if options.serde is not None or options.type_hint is not None:
+        raise UsageError(f"{name!r}: its result is written as its library has it; RunOptions may say how it is tried")
     acting: asyncio.Future[T] | None = None
     given_up = False
 
@@ -58,9 +61,7 @@ async def step(
             raise
 
     written: Serde[Any] = _EntrySerde(name, entry)
-    result: DurableFuture[Any] = ctx.run_typed(
-        name, act, replace(options or RunOptions(), serde=written, type_hint=None)
-    )
+    result: DurableFuture[Any] = ctx.run_typed(name, act, replace(options, serde=written))
     try:
         return await result
     except (Cancelled, asyncio.CancelledError):
@@ -80,7 +81,10 @@ class _EntrySerde(Serde[Any]):
     def serialize(self, obj: Any) -> bytes:
         value, latency_ms = obj
         entry = self._entry
-        told = msgspec.json.encode({**entry.describe(value), "latency_ms": latency_ms}, enc_hook=repr)
+        try:
+            told = msgspec.json.encode({**entry.describe(value), "latency_ms": latency_ms}, enc_hook=repr)
+        except Exception as error:  # noqa: BLE001  the result may have cost money: it is recorded all the same
+            told = msgspec.json.encode({"not_described": describe_exception(error), "latency_ms": latency_ms})
         try:
             given = msgspec.json.encode(entry.codec.to_json(value))
         except (TypeError, ValueError) as error:

@@ -106,6 +106,34 @@ def test_the_outermost_status_counts() -> None:
     assert of_provider(error) is error
 
 
+class Refused(Exception):
+    status_code = 401
+
+
+class Overloaded(Exception):
+    status_code = 503
+
+
+@pytest.mark.parametrize(
+    "errors", [[Refused(), Overloaded()], [Overloaded(), Refused()], [ConnectionError(), Refused()]]
+)
+def test_of_several_models_one_may_answer_later(errors: list[Exception]) -> None:
+    group = ExceptionGroup("all models failed", errors)
+    assert of_provider(group) is group
+
+
+def test_several_models_that_all_refuse_are_final() -> None:
+    told = of_provider(ExceptionGroup("all models failed", [Refused("bad key"), Refused("worse key")]))
+    assert isinstance(told, TerminalError)
+    assert told.message == "Refused: bad key"
+
+
+def test_what_failed_before_is_not_what_failed_now() -> None:
+    lost = ConnectionError()
+    lost.__context__ = Refused()
+    assert of_provider(lost) is lost
+
+
 def test_a_missing_library_is_named_with_its_extra() -> None:
     with (
         pytest.raises(

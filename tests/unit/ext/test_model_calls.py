@@ -1,6 +1,7 @@
 """A model call as one entry of the journal: what it records, what is tried again, what a cancel does to it."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -119,6 +120,82 @@ async def test_a_crash_at_any_entry_repeats_no_recorded_call() -> None:
     async with Harness(agents, always_replay=True) as h:
         assert await h.call(run) == ["answer 1", "answer 2", "answer 3"]
     assert model.calls == 3
+
+
+async def test_a_call_that_failed_is_nothing_that_later_ones_refer_to() -> None:
+    agents = perdure.Service("Agents")
+    model = Model(Refused(400))
+    question = {"role": "user", "content": "a"}
+
+    @agents.handler()
+    async def run(ctx: perdure.Context) -> None:
+        for name in ("first", "second", "third"):
+            with suppress(perdure.TerminalError):
+                asked = Asked(name, [question], instructions="Be brief.", tools=[{"name": "look_up"}])
+                await model_call(asked, model.ask, PLAIN, said)
+
+    async with Harness(agents) as h:
+        sent = await h.send(run)
+        await h.attach(run, sent)
+        failed, second, third = h.journal(sent).of("run")
+    assert failed.failure is not None
+    assert second.value["model_call"]["messages"] == [question]
+    assert second.value["model_call"]["instructions"] == "Be brief."
+    assert second.value["model_call"]["tools"] == [{"name": "look_up"}]
+    assert third.value["model_call"]["follows"] == {"call": 2, "messages": 1}
+    assert third.value["model_call"]["instructions"] == {"as_in_call": 2}
+
+
+async def test_a_system_message_that_changes_does_not_make_the_journal_quadratic() -> None:
+    agents = perdure.Service("Agents")
+    model = Model()
+
+    @agents.handler()
+    async def run(ctx: perdure.Context) -> None:
+        messages: list[Message] = []
+        for turn in range(30):
+            messages.append({"role": "user", "content": f"question {turn}"})
+            clock = {"role": "system", "content": f"It is {turn} o'clock."}
+            answer = await model_call(Asked("m", [clock, *messages]), model.ask, PLAIN, said)
+            messages.append({"role": "assistant", "content": answer["text"]})
+
+    async with Harness(agents) as h:
+        sent = await h.send(run)
+        await h.attach(run, sent)
+        last = values(h.journal(sent))[-1]["model_call"]
+    assert last["instructions"] == "It is 29 o'clock."
+    assert last["messages"] == [{"role": "user", "content": "question 29"}]
+    assert last["follows"] == {"call": 29, "messages": 58}
+
+
+async def test_a_response_that_cannot_be_described_is_recorded_all_the_same() -> None:
+    def confused(answer: Answer) -> Said:
+        raise KeyError("choices")
+
+    agents = perdure.Service("Agents")
+    model = Model()
+
+    @agents.handler()
+    async def run(ctx: perdure.Context) -> Answer:
+        return await model_call(Asked("m", []), model.ask, PLAIN, confused)
+
+    async with Harness(agents) as h:
+        sent = await h.send(run)
+        assert await h.attach(run, sent) == {"text": "answer 1"}
+        assert values(h.journal(sent))[0]["model_call"]["not_described"] == "KeyError: 'choices'"
+    assert model.calls == 1
+
+
+async def test_options_that_say_how_a_result_is_written_are_refused() -> None:
+    agents = perdure.Service("Agents")
+
+    @agents.handler()
+    async def run(ctx: perdure.Context) -> None:
+        await model_call(Asked("m", []), Model().ask, PLAIN, said, perdure.RunOptions(type_hint=str))
+
+    async with Harness(agents, disable_retries=True) as h:
+        with pytest.raises(AssertionError, match="RunOptions may say how it is tried"):
+            await h.call(run)
 
 
 def test_what_a_session_holds_is_known() -> None:
