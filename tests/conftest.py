@@ -16,7 +16,7 @@ POLL_S = 0.02
 def wait_until() -> Callable[..., Awaitable[None]]:
     """Awaits until `condition()` holds; fails, saying what was waited for, when it does not in time."""
 
-    async def wait(condition: Callable[[], bool], what: str, timeout_s: float = 10.0) -> None:
+    async def wait(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
         deadline = asyncio.get_running_loop().time() + timeout_s
         while not condition():
             if asyncio.get_running_loop().time() > deadline:

@@ -18,8 +18,8 @@ class Ingress:
     """What a client of either engine does, over the open HTTP interface."""
 
     def __init__(self, engine: EngineAddress) -> None:
-        self.http = httpx.Client(base_url=engine.ingress_url, timeout=30.0, trust_env=False)
-        self._admin = httpx.Client(base_url=engine.admin_url, timeout=10.0, trust_env=False)
+        self.http = httpx.Client(base_url=engine.ingress_url, timeout=60.0, trust_env=False)
+        self._admin = httpx.Client(base_url=engine.admin_url, timeout=60.0, trust_env=False)
 
     def __enter__(self) -> "Ingress":
         return self

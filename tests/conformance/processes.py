@@ -23,8 +23,8 @@ NODE = NPM_MODULES / ".bin/node"  # the machine's own may be too old for the off
 SERVICES = "tests.conformance.app:app"
 ANNOUNCING = "tests.conformance.announcing:app"
 TYPESCRIPT = Path(__file__).with_name("typescript")
-READY_S = 30.0
-STOP_S = 15.0
+READY_S = 60.0
+STOP_S = 30.0
 
 
 class EngineAddress(Struct, frozen=True):
@@ -221,7 +221,7 @@ def _hypercorn(
 def register(engine: EngineAddress, endpoint_url: str, *, http_11: bool = False) -> None:
     """Tells an engine of an endpoint."""
     body = {"uri": endpoint_url, "use_http_11": http_11}
-    answer = httpx.post(f"{engine.admin_url}/deployments", json=body, timeout=30.0, trust_env=False)
+    answer = httpx.post(f"{engine.admin_url}/deployments", json=body, timeout=60.0, trust_env=False)
     assert answer.status_code == 201, f"registration: {answer.status_code} {answer.text}"
 
 

@@ -29,7 +29,7 @@ SERVICES = "tests.conformance.identity_services:app"
 WITHOUT_KEYS = "tests.conformance.identity_services:services"
 TYPESCRIPT = Path(__file__).with_name("identity_services.mts")
 DISCOVER, INVOKE = "/discover", "/invoke/Greeter/greet"
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 # ---- endpoints that know some keys ----
@@ -136,11 +136,11 @@ def engine(
 
 def registration(engine: EngineAddress, url: str, *, http_11: bool = False) -> httpx.Response:
     body = {"uri": url, "use_http_11": http_11}
-    return httpx.post(f"{engine.admin_url}/deployments", json=body, timeout=30.0, trust_env=False)
+    return httpx.post(f"{engine.admin_url}/deployments", json=body, timeout=60.0, trust_env=False)
 
 
 def call(engine: EngineAddress, path: str, argument: Any) -> Any:
-    answer = httpx.post(f"{engine.ingress_url}/{path}", json=argument, timeout=30.0, trust_env=False)
+    answer = httpx.post(f"{engine.ingress_url}/{path}", json=argument, timeout=60.0, trust_env=False)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -179,7 +179,7 @@ def test_under_a_prefix_and_over_http_1_too(key: SigningKey, engine: EngineAddre
 
 def asked(url: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
     wanted = {"accept": "application/vnd.restate.endpointmanifest.v3+json", **headers}
-    with httpx.Client(http1=False, http2=True, timeout=10.0, trust_env=False) as client:
+    with httpx.Client(http1=False, http2=True, timeout=60.0, trust_env=False) as client:
         if path == DISCOVER:
             return client.get(url + path, headers=wanted)
         content = {"content-type": "application/vnd.restate.invocation.v6"}
@@ -208,7 +208,7 @@ def test_all_sdks_take_and_refuse_the_same(key: SigningKey, endpoint: str, path:
     answers = {name: asked(endpoint, path, wrong(key, path)) for name, wrong in WRONG.items()}
     assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(WRONG, 401)
     assert asked(endpoint, DISCOVER, dict(key.headers(DISCOVER, now_s()))).status_code == 200
-    with httpx.Client(http1=False, http2=True, trust_env=False) as client:
+    with httpx.Client(http1=False, http2=True, timeout=60.0, trust_env=False) as client:
         assert client.get(f"{endpoint}/health").status_code == 200
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(ask: Callable[[], T | None], what: str, timeout_s: float = 15.0) -> T:
+def eventually(ask: Callable[[], T | None], what: str, timeout_s: float = 60.0) -> T:
     """The first answer of `ask` that is not None."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

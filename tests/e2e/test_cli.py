@@ -105,7 +105,7 @@ def taken_port() -> Iterator[str]:
         yield str(taken.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], bool], what: str, at_most_s: float = 15) -> None:
+def wait_for(condition: Callable[[], bool], what: str, at_most_s: float = 60) -> None:
     deadline = time.monotonic() + at_most_s
     while not condition():
         assert time.monotonic() < deadline, f"not in time: {what}"
@@ -117,7 +117,7 @@ def has_text(path: Path) -> bool:
 
 
 def status(url: str) -> int:
-    with urllib.request.urlopen(url, timeout=5) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         return response.status
 
 
@@ -126,7 +126,7 @@ def resolve_awakeable(engine: Command, folder: Path) -> None:
     awakeable_id = (folder / "waiting").read_text()
     url = f"{engine.banner['ingress']}/restate/awakeables/{awakeable_id}/resolve"
     urllib.request.urlopen(
-        urllib.request.Request(url, b'"last"', {"content-type": "application/json"}), timeout=5
+        urllib.request.Request(url, b'"last"', {"content-type": "application/json"}), timeout=60
     ).close()
 
 
@@ -166,7 +166,7 @@ def test_a_second_signal_ends_it_at_once(up: Callable[..., Command], run: Run, t
     engine.process.send_signal(signal.SIGINT)
     wait_for(lambda: not engine_takes_work(engine), "the engine stops")
     assert engine.stop(signal.SIGINT) == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 9
 
 
 def engine_takes_work(engine: Command) -> bool:
@@ -310,7 +310,7 @@ def test_work_suspends_at_sigterm_and_goes_on_afterwards(up: Callable[..., Comma
     wait_for(lambda: has_text(tmp_path / "waiting"), "the first step is done")
     started = time.monotonic()
     assert engine.stop() == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 9
     again = up("mine:app")
     resolve_awakeable(again, tmp_path)
     ended = run("invoke", "Greeter/steps", "--idempotency-key", "once", engine=again)
@@ -349,7 +349,7 @@ def test_a_server_asked_to_stop_lets_its_attempts_suspend(
     wait_for(lambda: has_text(tmp_path / "waiting"), "the first step is done")
     started = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 9
     start("serve", "mine:app", "--port", url.rpartition(":")[2]).ready()
     resolve_awakeable(engine, tmp_path)
     ended = run("invoke", "Greeter/steps", "--idempotency-key", "once", engine=engine)

@@ -71,7 +71,7 @@ def begin_at_key(perdure: Callable[..., str], key: str) -> str:
 
 
 def wait_for_status(perdure: Callable[..., str], invocation_id: str, *statuses: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while json.loads(perdure("invocations", "describe", invocation_id, "--json"))["status"] not in statuses:
         assert time.monotonic() < deadline, f"{invocation_id} does not become {statuses}"
         time.sleep(0.05)

@@ -25,8 +25,8 @@ async def serve(engine: FakeEngine) -> AsyncIterator[Served]:
     await server.start()
     try:
         async with (
-            httpx.AsyncClient(base_url=server.ingress_url) as ingress,
-            httpx.AsyncClient(base_url=server.admin_url) as admin,
+            httpx.AsyncClient(base_url=server.ingress_url, timeout=60) as ingress,
+            httpx.AsyncClient(base_url=server.admin_url, timeout=60) as admin,
         ):
             yield Served(engine, server, ingress, admin)
     finally:

@@ -134,7 +134,7 @@ async def test_a_second_engine_on_the_store_is_refused(tmp_path: Path) -> None:
 async def test_it_serves_over_http_when_asked(tmp_path: Path) -> None:
     async with (
         perdure.Engine([greeter], data_dir=tmp_path, http=ServerConfig(ingress_port=0, admin_port=0)) as engine,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=60) as client,
     ):
         answer = await client.post(f"{engine.ingress_url}/Greeter/greet", json="E")
         assert answer.json() == "hello E"
@@ -158,7 +158,7 @@ async def test_a_port_in_use_is_told_before_any_handler_runs(
     began = runs.count("hang")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         http = ServerConfig(ingress_port=0, admin_port=taken.getsockname()[1])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(9):
             with pytest.raises(PortUnavailable):
                 async with perdure.Engine([greeter], data_dir=tmp_path, http=http):
                     pass

@@ -24,7 +24,7 @@ from tests.conformance.processes import free_ports
 
 INVOCATION_ID = "inv_19DRtVb6LNfS1B4Dw36b8b3htbudZJXmwf"
 RAW_ID = bytes(range(24))
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @dataclass(frozen=True)

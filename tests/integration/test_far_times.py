@@ -32,7 +32,7 @@ async def test_what_never_ends_is_shown_everywhere(tmp_path: Path) -> None:
     http = ServerConfig(ingress_port=0, admin_port=0)
     async with (
         Engine(perdure.app([napper, keeper]), data_dir=tmp_path, http=http) as engine,
-        httpx.AsyncClient(base_url=str(engine.ingress_url), trust_env=False) as ingress,
+        httpx.AsyncClient(base_url=str(engine.ingress_url), trust_env=False, timeout=60) as ingress,
         httpx.AsyncClient(base_url=str(engine.admin_url), trust_env=False, timeout=30) as admin,
     ):
         id = (await ingress.post("/Napper/nap/send")).json()["invocationId"]

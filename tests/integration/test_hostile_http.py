@@ -74,7 +74,7 @@ def test_any_request_gets_an_answer_with_a_reason(
             else:
                 head.append(b"content-length: %d" % len(body))
             writer.write(b"\r\n".join(head) + b"\r\n\r\n" + body)
-            answer = await asyncio.wait_for(reader.read(), timeout=5)
+            answer = await asyncio.wait_for(reader.read(), timeout=60)
             writer.close()
             statuses = re.findall(rb"^HTTP/1.1 (\d+)", answer, re.MULTILINE)
             assert statuses, answer

@@ -20,7 +20,7 @@ async def test_port_0_takes_free_ports_and_says_which() -> None:
         urls = {one.server.ingress_url, one.server.admin_url, other.server.ingress_url, other.server.admin_url}
         assert len(urls) == 4
         for url in (one.server.ingress_url, other.server.ingress_url):
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(timeout=60) as client:
                 assert (await client.get(f"{url}/restate/health")).status_code == 200
 
 
@@ -87,7 +87,7 @@ async def test_stop_is_not_held_up_by_clients_that_say_nothing() -> None:
     connections[0][1].write(b"POST /Echo/echo HTTP/1.1\r\nhost: x\r\ncontent-len")
     connections[1][1].write(b"POST /Echo/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n123")
     await connections[1][1].drain()
-    await asyncio.wait_for(server.stop(grace_s=0.2), timeout=5)
+    await asyncio.wait_for(server.stop(grace_s=0.2), timeout=60)
     for _, writer in connections:
         writer.close()
 

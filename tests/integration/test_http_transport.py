@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,8 +38,10 @@ def serving(command: str) -> Iterator[str]:
         [sys.executable, "-m", program, *arguments], cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}
     )
     try:
+        deadline = time.monotonic() + 60
         while True:
             assert process.poll() is None, f"{program} ended with {process.returncode}"
+            assert time.monotonic() < deadline, f"{program} does not listen"
             with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=10):
                 break
         yield f"http://127.0.0.1:{port}"

@@ -58,7 +58,7 @@ async def ingress() -> AsyncIterator[httpx.AsyncClient]:
     config = ServerConfig(ingress_port=0, admin_port=0)
     async with (
         Engine([desk, tally, claim, hidden], data_dir=None, http=config) as engine,
-        httpx.AsyncClient(base_url=engine.ingress_url or "") as client,
+        httpx.AsyncClient(base_url=engine.ingress_url or "", timeout=60) as client,
     ):
         yield client
 

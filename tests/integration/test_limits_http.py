@@ -97,7 +97,7 @@ async def test_limits_and_who_waits_are_seen_by_sql(ports: tuple[httpx.AsyncClie
         headers = {"x-restate-limit-key": "ada"}
         await ingress.post("/restate/scope/openai/send/Model/ask", json="hello", headers=headers)
     query = {"query": "select scope, l1, usage, concurrency_limit, rule_pattern, num_waiters from sys_user_limits"}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             rows = (await admin.post("/query", json=query, headers={"accept": "application/json"})).json()["rows"]
             if rows and rows[0]["num_waiters"] == 2:

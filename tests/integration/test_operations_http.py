@@ -117,7 +117,7 @@ class Ports:
 
     async def until(self, id: str, status: str, reason: str = "") -> dict[str, Any]:
         """Looks until it has this status, and a reason that says this."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 shown = await self.show(id)
                 if shown["status"] == status and reason in shown.get("waiting_reason", ""):

@@ -53,11 +53,13 @@ class Served(Struct):
         return answer.json()["rows"]
 
     async def until(self, sql: str) -> list[dict[str, object]]:
-        deadline = time.monotonic() + 10
-        while not (rows := await self.rows(sql)):
+        """The rows, once there are some. A query that was cut off may have its place for a moment longer."""
+        deadline = time.monotonic() + 60
+        while (answer := await self.ask(sql)).status_code == 429 or not answer.json().get("rows"):
+            assert answer.status_code in (200, 429), answer.text
             assert time.monotonic() < deadline, f"never true: {sql}"
             await asyncio.sleep(0.02)
-        return rows
+        return answer.json()["rows"]
 
 
 @pytest.fixture
@@ -65,7 +67,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     http = ServerConfig(ingress_port=0, admin_port=0, queries=LIMITS)
     async with (
         Engine(perdure.app([greeter, cart]), data_dir=tmp_path, http=http) as engine,
-        httpx.AsyncClient(base_url=str(engine.ingress_url), trust_env=False) as ingress,
+        httpx.AsyncClient(base_url=str(engine.ingress_url), trust_env=False, timeout=60) as ingress,
         httpx.AsyncClient(base_url=str(engine.admin_url), trust_env=False, timeout=30) as admin,
     ):
         yield Served(ingress, admin)
@@ -94,7 +96,7 @@ async def test_what_runs_and_what_waits_is_seen_while_it_does(served: Served) ->
     [holder] = await served.until("select i.* from sys_invocation i join sys_locks l on l.acquired_by = i.id")
     [waiting] = await served.until("select * from sys_invocation where status = 'pending'")
     assert str(holder["id"]) in str(waiting["waiting_reason"])
-    assert await served.rows("select key, value_utf8 from state") == [{"key": "held", "value_utf8": "true"}]
+    assert await served.until("select key, value_utf8 from state") == [{"key": "held", "value_utf8": "true"}]
     assert {row["name"] for row in await served.rows("select name from sys_service where public")} == {
         "Greeter",
         "Cart",
@@ -179,6 +181,6 @@ async def test_the_engine_goes_on_beside_a_long_query_and_a_client_that_leaves_e
             began = time.monotonic()
             assert (await served.ingress.post("/Greeter/greet", json="you")).json() == "hello you"
             took.append(time.monotonic() - began)
-        assert min(took) < 0.5
+        assert min(took) < LIMITS.timeout_s / 2
     for _ in range(LIMITS.at_once + 1):
-        assert await served.rows("select 1 as one") == [{"one": 1}]
+        assert await served.until("select 1 as one") == [{"one": 1}]

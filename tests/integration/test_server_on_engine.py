@@ -80,13 +80,13 @@ async def engine() -> AsyncIterator[Engine]:
 
 @pytest.fixture
 async def ingress(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=engine.ingress_url or "") as client:
+    async with httpx.AsyncClient(base_url=engine.ingress_url or "", timeout=60) as client:
         yield client
 
 
 @pytest.fixture
 async def admin(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=engine.admin_url or "") as client:
+    async with httpx.AsyncClient(base_url=engine.admin_url or "", timeout=60) as client:
         yield client
 
 

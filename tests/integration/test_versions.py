@@ -1,7 +1,8 @@
 """Versions of a service, with the real engine and real endpoints: which one takes a call, and what is left on each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -43,6 +44,13 @@ def version(number: int, *, wave: bool = False) -> Service:
     return greeter
 
 
+def asking_again(for_s: float = 60.0) -> Iterator[None]:
+    """Ends when it is too late to ask once more: what was waited for has not come."""
+    deadline = time.monotonic() + for_s
+    while time.monotonic() < deadline:
+        yield
+
+
 class Ports:
     """A running engine's two ports, in the words of these tests."""
 
@@ -72,11 +80,13 @@ class Ports:
         return (await self.ingress.get(f"/restate/invocation/{invocation_id}/attach")).json()
 
     async def until(self, invocation_id: str, status: str) -> dict[str, Any]:
-        while True:
+        seen: dict[str, Any] = {}
+        for _ in asking_again():
             seen = (await self.admin.get(f"/invocations/{invocation_id}")).json()
             if seen["status"] == status:
                 return seen
             await asyncio.sleep(0.01)
+        pytest.fail(f"it does not become {status}, but is {seen}")
 
     async def status(self, deployment_id: str) -> str | None:
         """Of a deployment; None once it is gone."""
@@ -84,10 +94,11 @@ class Ports:
         return answer.json()["status"] if answer.is_success else None
 
     async def until_removed(self, deployment_id: str) -> None:
-        while True:
+        for _ in asking_again():
             if await self.status(deployment_id) is None:
                 return
             await asyncio.sleep(0.01)
+        pytest.fail(f"{deployment_id} is not removed: it is {await self.status(deployment_id)}")
 
 
 @asynccontextmanager
@@ -98,8 +109,8 @@ async def running(data_dir: Path | None = None) -> AsyncIterator[Ports]:
     await server.start()
     try:
         async with (
-            httpx.AsyncClient(base_url=server.ingress_url) as ingress,
-            httpx.AsyncClient(base_url=server.admin_url) as admin,
+            httpx.AsyncClient(base_url=server.ingress_url, timeout=60) as ingress,
+            httpx.AsyncClient(base_url=server.admin_url, timeout=60) as admin,
         ):
             yield Ports(engine, ingress, admin)
     finally:
@@ -297,7 +308,7 @@ async def test_the_embedded_deployment_stays_while_it_is_served() -> None:
     http = ServerConfig(ingress_port=0, admin_port=0)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(perdure.Engine([version(1)], data_dir=None, http=http))
-        admin = await stack.enter_async_context(httpx.AsyncClient(base_url=engine.admin_url or ""))
+        admin = await stack.enter_async_context(httpx.AsyncClient(base_url=engine.admin_url or "", timeout=60))
         [embedded] = (await admin.get("/deployments")).json()["deployments"]
         for query in ("", "?force=true", "?drain=true"):
             refused = await admin.delete(f"/deployments/{embedded['id']}{query}")

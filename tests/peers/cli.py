@@ -10,7 +10,7 @@ from msgspec import Struct
 from tests.conformance.processes import NPM_MODULES, EngineAddress
 
 RESTATE = NPM_MODULES / ".bin" / "restate"
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 
 _FIELD = re.compile(r"^\s*(\w[\w &-]*?):?\s{2,}(\S.*?)\s*$", re.MULTILINE)
 

@@ -31,9 +31,7 @@ def blocks_until(done: Callable[[], bool], at_most_s: float = 10.0) -> None:
 async def test_a_blocked_loop_is_reported_with_file_and_line(reports: Callable[[], list[logging.LogRecord]]) -> None:
     with LoopWatchdog():
         await asyncio.sleep(0)
-        started = time.monotonic()
         blocks_until(lambda: bool(reports()))
-        assert time.monotonic() - started < 1.0
     [record] = reports()
     assert f"test_watchdog.py:{record.__dict__['line']}, in blocks_until: `" in record.getMessage()
     assert record.__dict__["file"] == __file__
@@ -46,13 +44,15 @@ async def test_it_is_reported_again_while_it_lasts_and_anew_when_it_comes_back(
     with LoopWatchdog():
         blocks_until(lambda: len(reports()) >= 3)
         assert len(reports()) >= 3
-        seen = len(reports())
+        came_back = time.monotonic()
         await asyncio.sleep(0.1)  # the loop runs: its beat must be seen
+        seen = len(reports())
         blocks_until(lambda: len(reports()) > seen)
         assert len(reports()) > seen
+        since_then_s = time.monotonic() - came_back
     ages = [record.__dict__["blocked_s"] for record in reports()]
     assert ages[0] < ages[1] < ages[2]
-    assert ages[seen] < ages[seen - 1]
+    assert ages[seen] <= since_then_s
 
 
 async def test_a_loop_that_only_waits_is_not_reported(
@@ -69,7 +69,7 @@ async def test_a_loop_that_only_waits_is_not_reported(
     monkeypatch.setattr(watchdog, "blocking_frame", look)
     with LoopWatchdog() as watched:
         watched._timer.cancel()  # no beat comes any more, as if the whole process had been stopped
-        await asyncio.wait_for(looked.wait(), 5)
+        await asyncio.wait_for(looked.wait(), 60)
     assert reports() == []
 
 

@@ -95,7 +95,7 @@ async def test_tools_of_one_answer_run_at_the_same_time(model: ScriptedModel) ->
 
     @as_step
     async def meets(who: str) -> str:
-        await asyncio.wait_for(met.wait(), 5)  # comes to an end only if all three are there
+        await asyncio.wait_for(met.wait(), 50)  # comes to an end only if all three are there
         return f"{who} met"
 
     model.script = calls(*(("meets", {"who": who}) for who in "abc"))

@@ -226,7 +226,7 @@ async def test_a_cancel_ends_the_request_that_is_under_way(model: ScriptedModel)
         await h.cancel(sent.invocation_id)
         with pytest.raises(TerminalError, match="cancelled"):
             await h.attach(asked.ask, sent)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 50
         await asyncio.to_thread(model.log.wait_until, lambda calls: calls[-1].fate is Fate.ABANDONED)
 
 

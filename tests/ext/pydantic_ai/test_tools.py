@@ -152,7 +152,7 @@ async def test_metadata_that_says_something_else_is_refused(model: ScriptedModel
 
 async def test_the_tools_of_one_answer_run_at_the_same_time(model: ScriptedModel) -> None:
     model.script = call_all
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=50)
 
     def left() -> str:
         both.wait()
@@ -168,7 +168,7 @@ async def test_the_tools_of_one_answer_run_at_the_same_time(model: ScriptedModel
 
 
 async def test_sixty_runs_with_two_parallel_tools_come_through_whichever_ends_first(model: ScriptedModel) -> None:
-    """The anchor's adapter stalled for a minute in 29 of 60 such runs."""
+    """The anchor's adapter stalled for a minute in 29 of 60 such runs: until the inactivity timeout."""
     model.script = call_all
     delays = [0.0, 0.0]
 
@@ -188,12 +188,12 @@ async def test_sixty_runs_with_two_parallel_tools_come_through_whichever_ends_fi
         return await ctx.run_typed("second", lambda: first)
 
     asked = asking(assistant(tools=[left, right]))
-    began = time.monotonic()
     for number in range(60):
+        began = time.monotonic()
         delays[:] = [(number % 3) * 0.002, (number % 4) * 0.002]
         async with Harness(asked.service, always_replay=number % 2 == 1, disable_retries=True) as h:
             assert await h.call(asked.ask, "?") == "left | right"
-    assert time.monotonic() - began < 45
+        assert time.monotonic() - began < 50
 
 
 async def test_parallel_tools_are_the_same_after_a_crash_at_any_step(model: ScriptedModel) -> None:

@@ -131,7 +131,7 @@ async def test_a_peer_that_never_half_closes_does_not_hold_the_response(monkeypa
     run = await running()
     run.exchange.send(END)
     run.exchange.close()
-    await asyncio.wait_for(run.task, 5)
+    await asyncio.wait_for(run.task, 60)
     assert run.server.ended
 
 
@@ -150,7 +150,7 @@ async def test_a_peer_that_goes_away_ends_the_attempt() -> None:
     run = await running()
     run.server.body(encode(START))
     run.server.disconnect()
-    await asyncio.wait_for(run.task, 5)
+    await asyncio.wait_for(run.task, 60)
     assert "aborted" in run.attempt.heard
     run.exchange.send(END)
     assert run.server.messages == []
@@ -173,7 +173,7 @@ async def test_broken_frames_are_answered_with_571(body: bytes, more: bool, says
     assert "violated" in run.attempt.heard
     run.server.body(b"whatever else comes")
     run.server.body(b"", more=False)
-    await asyncio.wait_for(run.task, 5)
+    await asyncio.wait_for(run.task, 60)
     [error] = run.server.messages
     assert isinstance(error.message, pb.ErrorMessage)
     assert error.message.code == 571
@@ -186,7 +186,7 @@ async def test_broken_frames_after_the_terminal_message_change_nothing() -> None
     run.exchange.send(END)
     run.exchange.close()
     run.server.body(Frame(0x0009, b"").encode(), more=False)
-    await asyncio.wait_for(run.task, 5)
+    await asyncio.wait_for(run.task, 60)
     assert run.server.messages == [END]
 
 
@@ -196,7 +196,7 @@ async def test_a_bug_in_taking_messages_breaks_the_response_off(caplog: pytest.L
 
     run = await running(Scripted(fail))
     run.server.body(encode(START))
-    await asyncio.wait_for(run.task, 5)
+    await asyncio.wait_for(run.task, 60)
     assert not run.server.ended
     assert "aborted" in run.attempt.heard
     assert "ZeroDivisionError" in caplog.text
@@ -210,7 +210,7 @@ async def test_a_server_that_cannot_send_ends_the_attempt() -> None:
 
     run.exchange._send = send
     run.exchange.send(END)
-    await asyncio.wait_for(run.task, 5)
+    await asyncio.wait_for(run.task, 60)
     assert "aborted" in run.attempt.heard
 
 

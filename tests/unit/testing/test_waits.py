@@ -69,7 +69,7 @@ async def test_a_handler_in_a_librarys_lock_waits_for_its_other_tasks() -> None:
     began = time.monotonic()
     async with Harness(service) as h:
         await h.call(sleep)
-    assert time.monotonic() - began < 20, "it waited for the inactivity timeout"
+    assert time.monotonic() - began < 50, "it waited for the inactivity timeout"
 
 
 async def test_a_wait_is_found_behind_an_async_generator_that_is_asked_for_more() -> None:
