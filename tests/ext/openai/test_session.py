@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from agents import OpenAIConversationsSession, Runner, SessionSettings, SQLiteSession, TResponseInputItem
+from agents import OpenAIConversationsSession, RunConfig, Runner, SessionSettings, SQLiteSession, TResponseInputItem
 from openai import AsyncOpenAI
 
 import perdure
@@ -114,6 +114,31 @@ async def test_a_session_elsewhere_gets_each_item_once(model: ScriptedModel) -> 
         assert [text_of(item) for item in await session.get_items()] == ["I am Ada", "who am I?", "Ada"]
     finally:
         session.close()
+
+
+async def test_what_an_invocation_reads_again_of_a_session_elsewhere_is_recorded_once(model: ScriptedModel) -> None:
+    session = SQLiteSession("ada")
+    await session.add_items([{"role": "user", "content": "I am Ada"}, {"role": "assistant", "content": "hello"}])
+    last_two = RunConfig(session_settings=SessionSettings(limit=2))
+
+    async def do(question: str) -> str:
+        for config in (None, None, last_two, None):
+            result = await DurableRunner.run(ann(), question, session=session, run_config=config)
+        return result.final_output
+
+    model.script = lambda request: Reply(f"after {len(request.messages) - 1}")
+    tested = Asking(do)
+    try:
+        async with Harness(tested.service, always_replay=True) as h:
+            sent = await h.send(tested.ask, "on")
+            assert await h.attach(tested.ask, sent) == "after 9"
+            reads = [read.value["result"] for read in h.journal(sent.invocation_id).runs("read session ada")]
+    finally:
+        session.close()
+    known = [[each for each in read if isinstance(each, list)] for read in reads]
+    new = [[text_of(each) for each in read if isinstance(each, dict)] for read in reads]
+    assert known == [[], [[0, 2]], [[2, 3]], [[0, 4], [2, 3], [4, 5], [2, 3]]]
+    assert new == [["I am Ada", "hello"], ["on", "after 3"], ["after 5"], ["after 3"]]
 
 
 async def test_a_session_that_makes_up_its_id_is_refused(model: ScriptedModel) -> None:

@@ -12,5 +12,5 @@ T = TypeVar("T")
 
 async def named_step(kind: str, name: str, body: Callable[[], Awaitable[T]], codec: Codec[T] = PLAIN) -> T:
     """The result of the body, which is executed until that is recorded."""
-    entry = Entry[T](kind, lambda _: {"name": name}, "result", codec)
+    entry: Entry[T] = Entry(kind, lambda _: {"name": name}, "result", codec)
     return await step(durable_here(name), name, body, entry)

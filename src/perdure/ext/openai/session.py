@@ -1,7 +1,6 @@
-"""Sessions: in the state of the virtual object that the handler belongs to, or elsewhere, with each access recorded."""
+"""The session of a durable run: in the state of the virtual object of its handler, or one of the user's."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import cast
 
 from agents import (
     Session,
@@ -10,14 +9,13 @@ from agents import (
     TResponseInputItem,
     is_openai_responses_compaction_aware_session,
 )
-from pydantic import BaseModel
 
 from perdure.errors import UsageError
 from perdure.ext.conversation import Conversations
 from perdure.ext.durable_here import durable_here
 from perdure.ext.openai.escape import escaping
 from perdure.ext.openai.messages import as_messages
-from perdure.ext.openai.named_step import named_step
+from perdure.ext.openai.recorded_session import RecordedSession, as_dicts
 from perdure.ext.state_log import StateLog
 from perdure.sdk.context import ObjectSharedContext
 
@@ -52,7 +50,7 @@ class DurableSession(SessionABC):
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Adds items at the end."""
         with escaping():
-            await self._log.append([_as_dict(item) for item in items])
+            await self._log.append(as_dicts(items))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Takes the last item off."""
@@ -63,40 +61,6 @@ class DurableSession(SessionABC):
         """Takes all items off."""
         with escaping():
             await self._log.clear()
-
-
-class RecordedSession(SessionABC):
-    """A session that is kept elsewhere. What is read of it is recorded; what is added is added in a step, once."""
-
-    def __init__(self, wrapped: Session) -> None:
-        self.wrapped = wrapped
-        self.session_id = wrapped.session_id
-        self.session_settings = wrapped.session_settings
-
-    async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
-        """The items in order, or so many of the last."""
-        items = await self._recorded("read", lambda: self._read(limit))
-        durable_here("a session").attached(Conversations).loaded(self.session_id, as_messages(items))
-        return items
-
-    async def add_items(self, items: list[TResponseInputItem]) -> None:
-        """Adds items at the end."""
-        await self._recorded("add to", lambda: self.wrapped.add_items(items))
-
-    async def pop_item(self) -> TResponseInputItem | None:
-        """Takes the last item off."""
-        return await self._recorded("take from", self.wrapped.pop_item)
-
-    async def clear_session(self) -> None:
-        """Takes all items off."""
-        await self._recorded("clear", self.wrapped.clear_session)
-
-    async def _read(self, limit: int | None) -> list[Any]:
-        return [_as_dict(item) for item in await self.wrapped.get_items(limit)]
-
-    async def _recorded(self, verb: str, body: Callable[[], Awaitable[Any]]) -> Any:
-        with escaping():
-            return await named_step("session", f"{verb} session {self.session_id}", body)
 
 
 def check_not_durable(session: Session | None) -> None:
@@ -128,7 +92,3 @@ def durable_session(session: Session | None) -> Session | None:
             f"{type(session).__name__} has no id before it is used, so a replay would begin another conversation: make "
             "one first, and give it its id, as by conversation_id"
         ) from error
-
-
-def _as_dict(item: Any) -> Any:
-    return item.model_dump(mode="json", exclude_unset=True) if isinstance(item, BaseModel) else item
