@@ -23,5 +23,5 @@ def _no_tracing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def chat(model: ScriptedModel) -> ChatOpenAI:
-    """OpenAI's client with no retries of its own: what is tried again is the journal's business."""
-    return ChatOpenAI(model="gpt-4o-mini", base_url=model.base_url, api_key="none", max_retries=0)
+    """A chat model as people have it."""
+    return ChatOpenAI(model="gpt-4o-mini", base_url=model.base_url, api_key="none")

@@ -208,7 +208,7 @@ async def test_middleware_further_in_may_change_model_and_answer(chat: ChatOpenA
         return Reply("hello")
 
     model.script = script
-    other = ChatOpenAI(model="gpt-4.1", base_url=model.base_url, api_key="none", max_retries=0)
+    other = ChatOpenAI(model="gpt-4.1", base_url=model.base_url, api_key="none")
     first = [look, DurableMiddleware(perdure.RunOptions(max_attempts=1)), shout, ModelFallbackMiddleware(other)]
     service, ask = asking(create_agent(chat, middleware=first))
     async with Harness(service) as h:

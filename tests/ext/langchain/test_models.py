@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
+from langchain_core.language_models.chat_models import SimpleChatModel
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_openai import ChatOpenAI
@@ -164,6 +166,53 @@ async def test_options_say_how_often_it_is_tried(chat: ChatOpenAI, model: Script
         with pytest.raises(TerminalError, match="down"):
             await h.call(ask, "go")
     assert len(model.faults) == 1
+
+
+@pytest.mark.parametrize(("way", "requests"), [({}, 2), ({"max_retries": 1}, 4)], ids=["unsaid", "said"])
+@pytest.mark.parametrize("responses_api", [False, True])
+async def test_a_client_retries_by_itself_only_where_the_user_says_so(
+    responses_api: bool, way: dict[str, int], requests: int, model: ScriptedModel
+) -> None:
+    model.faults.extend([Fault(status=500, message="down")] * 4)
+    chat = ChatOpenAI(
+        model="gpt-4o-mini", base_url=model.base_url, api_key="none", use_responses_api=responses_api, **way
+    )
+    service, ask = asking(durable_model(chat, perdure.RunOptions(max_attempts=2)))
+    before = len(model.log.calls)
+    async with Harness(service) as h:
+        with pytest.raises(TerminalError, match="down"):
+            await h.call(ask, "go")
+    assert len(model.log.calls) == before + requests
+    model.faults.clear()
+
+
+async def test_a_client_that_is_made_when_it_is_first_asked_does_not_retry_either() -> None:
+    """As that of langchain-anthropic. The model that was given, and has asked, retries as before."""
+
+    class Client:
+        def __init__(self, retries: int) -> None:
+            self.retries = retries
+
+    class Lazy(SimpleChatModel):
+        max_retries: int = 2
+
+        @cached_property
+        def client(self) -> Client:
+            return Client(self.max_retries)
+
+        @property
+        def _llm_type(self) -> str:
+            return "lazy"
+
+        def _call(self, *_: Any, **__: Any) -> str:
+            return f"{self.client.retries} retries"
+
+    lazy = Lazy()
+    assert (await lazy.ainvoke("go")).text == "2 retries"
+    service, ask = asking(durable_model(lazy))
+    async with Harness(service) as h:
+        assert await h.call(ask, "go") == "0 retries"
+    assert (await lazy.ainvoke("go")).text == "2 retries"
 
 
 async def test_options_say_how_long_it_may_take(chat: ChatOpenAI, model: ScriptedModel) -> None:

@@ -117,7 +117,7 @@ async def test_an_async_function_that_awaits_nothing_runs_once(chat: ChatOpenAI,
     async with Harness(service, always_replay=True) as h:
         assert await h.call(ask, "go") == "receipt 1 too dear receipt 3"
         assert charged == [7, 101, 99]
-        assert names(h, ask)[1:4] == [f"tool {each} returned" for each in amounts]
+        assert names(h, ask)[1:4] == [f"tool {each}, call 1" for each in amounts]
 
 
 async def test_an_async_function_may_return_anything(chat: ChatOpenAI, model: ScriptedModel) -> None:
@@ -346,7 +346,11 @@ async def test_a_terminal_error_of_a_tool_ends_the_handler(kind: str, chat: Chat
     assert raised.value.status_code == 410
 
 
-@pytest.mark.parametrize("kind", ["step", "context"])
+class OrderFailed(Exception):
+    """What a tool says in the place of why it failed."""
+
+
+@pytest.mark.parametrize("kind", ["step", "context", "exception_of_its_own", "refusal"])
 async def test_a_cancel_is_no_error_that_anybody_answers(kind: str, chat: ChatOpenAI, model: ScriptedModel) -> None:
     """Neither error handlers nor retries, further out or further in, make anything else of it."""
     begun = asyncio.Event()
@@ -363,6 +367,20 @@ async def test_a_cancel_is_no_error_that_anybody_answers(kind: str, chat: ChatOp
         await current_context().sleep(timedelta(days=1000))
         return what
 
+    async def in_exception_of_its_own(what: str) -> str:
+        """Wraps the cancel, as it would any error of a call."""
+        try:
+            return await in_context(what)
+        except TerminalError as error:
+            raise OrderFailed("the order did not come through") from error
+
+    async def in_refusal(what: str) -> str:
+        """Tells the model that it failed, or so it thinks."""
+        try:
+            return await in_context(what)
+        except TerminalError:
+            raise ToolException("the order did not come through")  # noqa: B904  its context says so, too
+
     def answer(error: Exception, _: Any) -> str:
         return f"answered: {error}"
 
@@ -372,7 +390,8 @@ async def test_a_cancel_is_no_error_that_anybody_answers(kind: str, chat: ChatOp
     others = [ToolErrorMiddleware(answer), ToolRetryMiddleware(max_retries=2, on_failure="continue")]
     middleware = [*others, DurableMiddleware(recorded={"in_step": Step()}), Inner(answer)]
     model.script = calling(f"in_{kind}", what="lamp")
-    service, ask = asking(create_agent(chat, [in_step, in_context], middleware=middleware))
+    tools = [in_step, in_context, in_exception_of_its_own, in_refusal]
+    service, ask = asking(create_agent(chat, tools, middleware=middleware))
 
     @service.handler()
     async def stop(ctx: perdure.Context, invocation_id: str) -> None:

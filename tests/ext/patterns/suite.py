@@ -57,6 +57,7 @@ class Examples:
         with Stumbling(model) as stumbling:
             await _through(pattern, play)
         assert stumbling.met, "the model was never asked"
+        assert stumbling.asked_again_by_clients == []
         assert stumbling.answered_twice == []
 
     async def test_who_waits_for_what_it_cancelled_can_be_cancelled(self, model: ScriptedModel) -> None:

@@ -13,10 +13,10 @@ from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import final
 from perdure.ext.langchain.determinism import inline
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
-from perdure.ext.langchain.model import Recorder, recorded
+from perdure.ext.langchain.model import Recorder, durable_model
 from perdure.ext.langchain.tools import recording_of, run_with_context, with_its_context
 from perdure.ext.missing import needs
-from perdure.ext.tool_calls import Recording, Step, tool_step
+from perdure.ext.tool_calls import Recording, Step, tool_call
 from perdure.sdk.capabilities.runs import RunOptions
 
 with needs("langchain", extra="langchain"):
@@ -51,7 +51,7 @@ class DurableMiddleware(AgentMiddleware[Any, Any, Any]):
         """Has the model's requests recorded, also those of a model that middleware further in puts in its place."""
         durable_here("a durable agent")
         given: dict[str, Any] = {each.name: getattr(request, each.name) for each in fields(request)}
-        given["model"] = recorded(request.model, self._options)
+        given["model"] = durable_model(request.model, self._options)
         try:
             return await handler(_DurableRequest(**given))
         except StructuredOutputError as error:
@@ -73,10 +73,12 @@ class DurableMiddleware(AgentMiddleware[Any, Any, Any]):
         if isinstance(recording, Step):
 
             async def record(body: Callable[[], Awaitable[Outcome]]) -> Outcome:
-                return await tool_step(tool.name, call["args"], body, OUTCOME, recording.options, call["id"])
+                return await tool_call(
+                    tool.name, body, recording, arguments=call["args"], codec=OUTCOME, call_id=call["id"]
+                )
 
             return await graph_step(tool.name, lambda: handler(request), record, config)
-        passing = request.override(tool=with_its_context(tool, cast(Any, call), config))
+        passing = request.override(tool=with_its_context(tool, recording, cast(Any, call), config))
         return await run_with_context(tool.name, lambda: handler(passing))
 
     def wrap_model_call(self, request: Any, handler: Any) -> NoReturn:
@@ -92,5 +94,5 @@ class _DurableRequest(ModelRequest[Any]):
     def override(self, **overrides: Any) -> "ModelRequest[Any]":
         if "model" in overrides:
             recorder: Recorder = cast(Any, self.model).recorder
-            overrides["model"] = recorded(overrides["model"], recorder.options)
+            overrides["model"] = durable_model(overrides["model"], recorder.options)
         return super().override(**overrides)

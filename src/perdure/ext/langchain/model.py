@@ -14,6 +14,7 @@ from perdure.ext.durable_here import durable_here, in_step
 from perdure.ext.langchain.cancelling import letting_cancels_pass
 from perdure.ext.langchain.determinism import inline, message_id
 from perdure.ext.langchain.messages import RESULT, asked, said
+from perdure.ext.langchain.single_try import try_once
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
 from perdure.sdk.capabilities.runs import RunOptions
@@ -58,28 +59,25 @@ def durable_model(model: str | BaseChatModel, run_options: RunOptions[Any] | Non
     chosen = init_chat_model(model) if isinstance(model, str) else model
     if not isinstance(chosen, BaseChatModel):  # pyright: ignore[reportUnnecessaryIsInstance]  code without types
         raise UsageError(f"durable_model takes a chat model or a model's name, not {chosen!r}")
-    return recorded(chosen, run_options)
-
-
-def recorded(model: M, options: RunOptions[Any] | None) -> M:
-    """The model, recorded; one that is recorded already stays as it is."""
-    if isinstance(model, _Recorded):
-        return model
-    recorder = Recorder(options, model.rate_limiter)
-    changes = {"cache": False, "rate_limiter": None, "disable_streaming": True, "recorder": recorder}
-    durable_class = _durable_class(type(model))
+    if isinstance(chosen, _Durable):
+        return chosen
+    copied = chosen.model_copy(update={"cache": False, "rate_limiter": None, "disable_streaming": True})
+    try_once(copied)
+    state = copied.__getstate__()
+    state["__dict__"]["recorder"] = Recorder(run_options, chosen.rate_limiter)
+    durable_class = _durable_class(type(chosen))
     durable = durable_class.__new__(durable_class)
-    durable.__setstate__(model.model_copy(update=changes).__getstate__())
+    durable.__setstate__(state)
     return durable
 
 
-def is_recorded(model: BaseChatModel) -> bool:
-    """Whether it is a durable model."""
-    return isinstance(model, _Recorded)
+def is_durable(model: BaseChatModel) -> bool:
+    """Whether `durable_model` made it."""
+    return isinstance(model, _Durable)
 
 
-class _Recorded:
-    """What stands in front of a model's own class. It is entered anew for each request, in the run that records it."""
+class _Durable:
+    """What stands in front of a model's own class: its `_agenerate` asks the model's own in a run."""
 
     recorder: Recorder
 
@@ -129,4 +127,4 @@ class _Recorded:
 @cache
 def _durable_class(kind: type[M]) -> type[M]:
     fields = {"__annotations__": {"recorder": Any}, "recorder": None, "__module__": __name__}
-    return cast("type[M]", type(f"Durable{kind.__name__}", (_Recorded, kind), fields))
+    return cast("type[M]", type(f"Durable{kind.__name__}", (_Durable, kind), fields))

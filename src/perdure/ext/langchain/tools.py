@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any, Final, cast
 
-from perdure.errors import Cancelled
-from perdure.ext.langchain.cancelling import CancelledInGraph
+from perdure.ext.langchain.cancelling import letting_cancels_pass
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
 from perdure.ext.missing import needs
-from perdure.ext.tool_calls import Recording, Step, how_recorded, with_context_only
+from perdure.ext.tool_calls import Recording, Step, WithContext, how_recorded, tool_call
 
 with needs("langchain", extra="langchain"):
     from langchain_core.messages.tool import ToolOutputMixin
     from langchain_core.tools import BaseTool, StructuredTool
+    from langgraph.errors import GraphBubbleUp
 
 _OF_LIBRARIES: Final = ("langchain_mcp_adapters.", "langchain_community.")
 """Their functions are `async def` and talk to the outside."""
@@ -29,13 +29,13 @@ def recording_of(tool: BaseTool) -> Recording:
 
 async def run_with_context(name: str, execute: Callable[[], Awaitable[Any]]) -> Any:
     """Executes a tool or a node with the context."""
-    try:
-        return await with_context_only(name, execute)
-    except Cancelled as error:
-        raise CancelledInGraph from error
+    with letting_cancels_pass():
+        return await tool_call(name, execute, WithContext())
 
 
-def with_its_context(tool: BaseTool, call: Mapping[str, Any], config: Mapping[str, Any]) -> BaseTool:
+def with_its_context(
+    tool: BaseTool, recording: WithContext, call: Mapping[str, Any], config: Mapping[str, Any]
+) -> BaseTool:
     """The tool, for one call with the context. LangChain runs the function in a task of its own; it is watched there.
 
     What a function gives that neither used the context nor awaited anything is recorded. That the invocation was
@@ -51,7 +51,15 @@ def with_its_context(tool: BaseTool, call: Mapping[str, Any], config: Mapping[st
             return _as_said(await function(*args, **kwargs))
 
         async def record(body: Callable[[], Awaitable[Outcome]]) -> Outcome:
-            return await with_context_only(tool.name, body, call["args"], OUTCOME, call["id"])
+            return await tool_call(
+                tool.name,
+                body,
+                recording,
+                arguments=call["args"],
+                codec=OUTCOME,
+                call_id=call["id"],
+                control_flow=(GraphBubbleUp,),
+            )
 
         return await graph_step(tool.name, execute, record, config, with_context=True)
 

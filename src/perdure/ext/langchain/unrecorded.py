@@ -11,7 +11,7 @@ from perdure.errors import UsageError
 from perdure.ext.durable_here import in_handler
 from perdure.ext.langchain.checkpointer import DurableCheckpointer
 from perdure.ext.langchain.determinism import replace
-from perdure.ext.langchain.model import is_recorded
+from perdure.ext.langchain.model import is_durable
 from perdure.ext.missing import needs
 
 with needs("langgraph", extra="langchain"):
@@ -26,7 +26,7 @@ def refuse_unrecorded_models() -> None:
 
     @wraps(ask)
     async def agenerate(self: BaseChatModel, *args: Any, **kwargs: Any) -> Any:
-        if in_handler() is not None and not is_recorded(self) and _kept_durably():
+        if in_handler() is not None and not is_durable(self) and _kept_durably():
             raise UsageError(
                 f"{type(self).__name__} is asked in a graph with a DurableCheckpointer, and nothing would record it: "
                 "give the agent DurableMiddleware(), or make the model a durable_model(...), or ask it in a step"
