@@ -9,6 +9,7 @@ from perdure.engine.engine import Engine as Core
 from perdure.engine.events import Target
 from perdure.errors import TerminalError, UsageError
 from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
+from perdure.sdk.capabilities.capability import checked
 from perdure.sdk.definition import HandlerDefinition, HandlerFunction, handler_of
 from perdure.sdk.limits import milliseconds
 from perdure.sdk.serde import JsonSerde
@@ -65,6 +66,7 @@ class TypedCalls:
                 an `idempotency_key`.
         """
         definition = handler_of(handler)
+        _check_texts(options)
         target, body, headers = _target(definition, options), _body(definition, arg), _headers(options)
         key, limit_key = options.get("idempotency_key"), options.get("limit_key")
         outcome = await self._ask(
@@ -77,6 +79,7 @@ class TypedCalls:
     ) -> Accepted:
         """Has a handler run, now or after a delay; returns as soon as that is certain. Raises `Overloaded`."""
         definition = handler_of(handler)
+        _check_texts(options)
         target, body, headers = _target(definition, options), _body(definition, arg), _headers(options)
         key, limit_key = options.get("idempotency_key"), options.get("limit_key")
         delay = options.get("delay")
@@ -99,22 +102,27 @@ class TypedCalls:
 
     async def reject_awakeable(self, awakeable_id: str, reason: str) -> None:
         """Fails an awakeable: whoever awaits it gets a terminal error."""
+        checked("a reason", reason)
         await self._ask(lambda engine: engine.reject_awakeable(awakeable_id, reason))
 
     async def resolve_signal(self, invocation_id: Invocation, name: str, value: Any = None) -> None:
         """Sends an invocation a signal with a value, as JSON."""
         id = id_of(invocation_id)
+        checked("the name of a signal", name)
         await self._ask(lambda engine: engine.send_signal(id, name, _JSON.serialize(value)))
 
     async def reject_signal(self, invocation_id: Invocation, name: str, reason: str) -> None:
         """Sends an invocation a signal that is a failure."""
         id = id_of(invocation_id)
-        await self._ask(lambda engine: engine.send_signal(id, name, Failure(500, reason)))
+        checked("the name of a signal", name)
+        failure = Failure(500, checked("a reason", reason))
+        await self._ask(lambda engine: engine.send_signal(id, name, failure))
 
     async def resolve_promise(
         self, workflow: str, key: str, name: str, value: Any = None, *, scope: str | None = None
     ) -> None:
         """Gives a workflow's durable promise its value, as JSON."""
+        _check_promise(workflow, key, name)
         content = _JSON.serialize(value)
         await self._tell(lambda engine: engine.complete_promise(workflow, key, name, content, scope=scope))
 
@@ -122,7 +130,8 @@ class TypedCalls:
         self, workflow: str, key: str, name: str, reason: str, *, scope: str | None = None
     ) -> None:
         """Fails a workflow's durable promise."""
-        failure = Failure(500, reason)
+        _check_promise(workflow, key, name)
+        failure = Failure(500, checked("a reason", reason))
         await self._tell(lambda engine: engine.complete_promise(workflow, key, name, failure, scope=scope))
 
     async def cancel(self, invocation_id: Invocation) -> None:
@@ -157,6 +166,23 @@ def result_of(definition: HandlerDefinition, outcome: Outcome) -> Any:
     if outcome.failure is not None:
         raise TerminalError(outcome.failure.message, outcome.failure.code, outcome.failure.metadata)
     return definition.output_serde.deserialize(outcome.value or b"")
+
+
+def _check_texts(options: CallOptions) -> None:
+    """Raises `UsageError` where something that is said with a call is no text, or cannot be written."""
+    for name in ("key", "idempotency_key", "scope", "limit_key"):
+        text = options.get(name)
+        if text is not None:
+            checked(name, text)
+    for name, value in (options.get("headers") or {}).items():
+        checked(f"header {name!a}", value)
+        checked("the name of a header", name)
+
+
+def _check_promise(workflow: str, key: str, name: str) -> None:
+    checked("the name of a workflow", workflow)
+    checked("a key", key)
+    checked("the name of a promise", name)
 
 
 def _target(definition: HandlerDefinition, options: CallOptions) -> Target:
