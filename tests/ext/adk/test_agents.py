@@ -174,15 +174,15 @@ async def test_a_workflow_of_agents_functions_and_tools(model: ScriptedModel) ->
     root = Workflow(
         name="flow", edges=[("START", FunctionTool(throw), ask_someone, agents, JoinNode(name="put_together"))]
     )
-    flow = perdure.VirtualObject("Flow")
+    flow = perdure.Service("Flow")  # of the two agents it is left to chance who is first in a session
     runner = runner_of(root)
 
     @flow.handler()
-    async def go(ctx: perdure.ObjectContext) -> Any:
+    async def go(ctx: perdure.Context) -> Any:
         run = runner.run_async(user_id=USER, session_id=SESSION, new_message=types.UserContent("{}"))
         return [event async for event in run][-1].output
 
     async with Harness([flow]) as h:
         heard = "agent heard someone says 4"
-        assert await h.call(go, key="ada") == {"first": heard, "second": heard}
-        await h.crash_at_every_step(go, key="bob", model=model)
+        assert await h.call(go) == {"first": heard, "second": heard}
+        await h.crash_at_every_step(go, model=model)
