@@ -13,7 +13,7 @@ from perdure.cli.options import AsJson, Yes
 from perdure.cli.query import literal, one_of, rows_of
 from perdure.cli.remote import ADMIN
 from perdure.cli.selection import MOST, select, unknown_services
-from perdure.cli.tables import age, harmless, print_fields, print_json, print_table, shortened
+from perdure.cli.tables import age, harmless, print_fields, print_json, print_table, shortened, until, when
 from perdure.errors import UsageError
 from perdure.server.durations import parse_duration_ms
 
@@ -71,7 +71,7 @@ def list_invocations(
             print(f"perdure: {unknown}", file=sys.stderr)
     else:
         print_table(
-            ("ID", "TARGET", "STATUS", "BEGAN", "WHY"),
+            ("ID", "TARGET", "STATUS", "CREATED", "WHY"),
             [(row["id"], shortened(row["target"]), row["status"], age(row["created_at"]), _why(row)) for row in rows],
         )
 
@@ -97,7 +97,9 @@ def describe(invocation_id: InvocationId, as_json: AsJson = False) -> None:
             ("status", view["status"]),
             ("why", view.get("waiting_reason")),
             ("result", view.get("completion_failure") or view.get("completion_result")),
-            ("began", age(view["created_at"])),
+            ("created", age(view["created_at"])),
+            ("starts" if view["status"] == "scheduled" else "was to start", when(view.get("scheduled_start_at"))),
+            ("began", age(view.get("running_at"))),
             ("ended", age(view.get("completed_at"))),
             ("invoked by", _invoked_by(view)),
             ("restarted from", view.get("restarted_from")),
@@ -107,7 +109,7 @@ def describe(invocation_id: InvocationId, as_json: AsJson = False) -> None:
             ("idempotency key", view.get("idempotency_key")),
             ("deployment", view.get("pinned_deployment_id")),
             ("failed attempts", view.get("retry_count") or None),
-            ("next attempt", age(view.get("next_retry_at"))),
+            ("next attempt", until(view.get("next_retry_at"))),
             ("last failure", f"[{failure['code']}] {failure['message']}" if failure else None),
         ]
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from perdure.cli.query import literal, rows_of
-from perdure.cli.tables import age
+from perdure.cli.tables import when
 
 _DEPTH_MAX = 8
 _ENTRIES_MAX = 200
@@ -58,7 +58,7 @@ def _line(entry: dict[str, Any]) -> str:
     if entry.get("name"):
         words.append(json.dumps(entry.get("name"), ensure_ascii=False))
     if entry.get("sleep_wakeup_at") and not entry.get("completed"):
-        words.append(f"due {age(entry['sleep_wakeup_at'])}")
+        words.append(f"due {when(entry['sleep_wakeup_at'])}")
     if entry.get("completed") is False:
         words.append("(open)")
     return " ".join(words)

@@ -9,7 +9,7 @@ import typer
 from perdure.cli.consent import agree
 from perdure.cli.options import AsJson, Yes, given, json_of, service_and_handler
 from perdure.cli.remote import ADMIN
-from perdure.cli.tables import age, print_fields, print_json, print_table, shortened
+from perdure.cli.tables import age, print_fields, print_json, print_table, shortened, until
 from perdure.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Start handlers by the clock: cron and intervals.")
@@ -204,4 +204,4 @@ def _when(schedule: dict[str, Any]) -> str:
 def _next(schedule: dict[str, Any]) -> str:
     if schedule["paused"]:
         return "paused"
-    return age(schedule["next_at"]) or "never"
+    return until(schedule["next_at"]) or "never"

@@ -3,8 +3,8 @@
 import json
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from perdure.times import duration_text, time_ms
@@ -36,14 +36,33 @@ def print_fields(fields: Iterable[tuple[str, object]]) -> None:
             print(f"{title.ljust(width)}{_GAP}{harmless(line)}".rstrip())
 
 
-def age(value: str | int | None) -> str | None:
-    """How long ago a time was, or in how long it will be, as the engine says it: `4m 10s ago`, `in 2h`."""
-    if value is None:
+def age(at: str | int | None, now_ms: int | None = None) -> str | None:
+    """How long ago something happened, by a time as the engine says it: `4m 10s ago`. `now_ms`: the time now."""
+    left_ms = _left_ms(at, now_ms)
+    return None if left_ms is None else f"{_rough(max(-left_ms, 0))} ago"
+
+
+def until(at: str | int | None, now_ms: int | None = None) -> str | None:
+    """In how long something will be that has not happened yet: `in 2h`; `in 0s` is now, or overdue."""
+    left_ms = _left_ms(at, now_ms)
+    return None if left_ms is None else f"in {_rough(max(left_ms, 0))}"
+
+
+def when(at: str | int | None, now_ms: int | None = None) -> str | None:
+    """The one or the other, of what may have been or is to be."""
+    left_ms = _left_ms(at, now_ms)
+    return None if left_ms is None else until(at, now_ms) if left_ms > 0 else age(at, now_ms)
+
+
+def _left_ms(at: str | int | None, now_ms: int | None) -> int | None:
+    if at is None:
         return None
-    at_ms = value if isinstance(value, int) else time_ms(value)
-    seconds = round((datetime.now(UTC).timestamp() * 1000 - at_ms) / 1000)
-    shown = duration_text(abs(seconds) * 1000, rough=True)
-    return f"{shown} ago" if seconds >= 0 else f"in {shown}"
+    at_ms = at if isinstance(at, int) else time_ms(at)
+    return at_ms - (time.time_ns() // 1_000_000 if now_ms is None else now_ms)
+
+
+def _rough(span_ms: int) -> str:
+    return duration_text(round(span_ms / 1000) * 1000, rough=True)
 
 
 def harmless(text: str) -> str:
