@@ -1,6 +1,7 @@
 """Local MCP servers, in processes of their own: what they say is recorded. Hosted ones: people approve what they do."""
 
 import asyncio
+import copy
 import gc
 import sys
 import weakref
@@ -17,6 +18,7 @@ from openai.types.responses.response_output_item import McpApprovalRequest
 
 import perdure
 from perdure.ext.openai import DurableRunner, as_step, mcp_connections
+from perdure.ext.openai.mcp import DurableServer
 from perdure.ext.openai.run import run_var
 from perdure.sdk.context import context_var
 from perdure.sdk.progress import run_key_var
@@ -223,6 +225,11 @@ async def test_a_server_that_could_not_be_connected_is_tried_again(error: BaseEx
         began = h.now
         assert await h.call(tested.ask, "hello") == "You asked: hello"
         assert h.now - began < timedelta(seconds=5)
+
+
+async def test_a_durable_server_can_be_copied() -> None:
+    server = InMemory()
+    assert copy.copy(DurableServer(server)).wrapped is server
 
 
 async def test_a_hosted_servers_approval_is_waited_for(model: ScriptedModel) -> None:

@@ -1,6 +1,7 @@
 """Calls of models: recorded once, by whichever model of the user's; retried, refused and cut off as they should be."""
 
 import asyncio
+import copy
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ import perdure
 from perdure import RunOptions, TerminalError
 from perdure.errors import NotInHandler, UsageError
 from perdure.ext.openai import DurableRunner, durable_function_tool
+from perdure.ext.openai.model import durable_model
 from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Fault, Reply, ScriptedModel
 from tests.ext.openai.asking import IN_ONE_LOOP, Asking, ann, asking, calling, using
@@ -69,6 +71,38 @@ async def test_the_users_provider_is_the_one_that_is_asked(model: ScriptedModel)
     config = RunConfig(model_provider=Own())
     assert await asking(ann(model="mine"), run_config=config).comes_to() == "from my own"
     assert set(asked) == {"mine"}
+
+
+async def test_each_try_of_a_call_tells_the_provider_the_same_key_and_each_call_another(model: ScriptedModel) -> None:
+    class Failing(InProcess):
+        async def get_response(self, *args: Any, **more: Any) -> Any:
+            keys.append(args[2].extra_headers["Idempotency-Key"])
+            if len(keys) == 1:
+                raise ConnectionError("cut")
+            return await super().get_response(*args, **more)
+
+    keys: list[str] = []
+    answers = [[function_call("look_up", {}, call_id="1")], [assistant_message("found")]]
+    agent = ann(model=Failing(answers), tools=[function_tool(lambda: "it", name_override="look_up")])
+    tested = asking(agent)
+    async with Harness(tested.service) as h:
+        assert await h.call(tested.ask, "?") == "found"
+    assert keys[0] == keys[1] != keys[2]
+
+
+async def test_a_key_of_the_users_own_is_kept() -> None:
+    own = InProcess([[assistant_message("hello")]])
+    settings = ModelSettings(extra_headers={"idempotency-key": "mine", "X-Team": "bills"})
+    assert await asking(ann(model=own, model_settings=settings)).comes_to() == "hello"
+    assert own.last_call.model_settings.extra_headers == settings.extra_headers
+
+
+async def test_a_durable_model_has_all_that_a_model_has_and_can_be_copied() -> None:
+    own = InProcess([[assistant_message("hello")]])
+    durable = durable_model(own)
+    named = {name for name, value in vars(Model).items() if callable(value) and not name.startswith("__")}
+    assert named <= vars(type(durable)).keys(), "the SDK's models have something that a durable one does not forward"
+    assert copy.copy(durable).wrapped is own
 
 
 async def test_a_model_object_stays_the_users_own_and_is_recorded(model: ScriptedModel) -> None:

@@ -17,9 +17,12 @@ from agents import (
     Model,
     ModelProvider,
     ModelResponse,
+    ModelRetryAdvice,
+    ModelRetryAdviceRequest,
     ModelSettings,
     ModelTimeoutError,
     ModelTracing,
+    OpenAIResponsesWSModel,
     Tool,
     TResponseInputItem,
 )
@@ -32,10 +35,12 @@ from perdure.ext.model_calls import model_call
 from perdure.ext.openai.messages import as_messages
 from perdure.ext.openai.responses import RESPONSE
 from perdure.ext.openai.run import current_run
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.runs import RunOptions, run_key
 
 _NOT_SHOWN: Final = frozenset(("retry", "timeout", "extra_args", "extra_headers", "extra_query"))
 """Settings that the journal does not hold: ours, and those that may be secret."""
+
+_KEY: Final = "Idempotency-Key"
 
 _LOCKED_FOR: Final = timedelta(seconds=1)
 
@@ -72,8 +77,9 @@ class DurableModel(Model):
         limit = None if run is None else run.timeout_s
 
         async def ask() -> ModelResponse:
+            settings = _with_key(model_settings, self.wrapped)
             return await self.wrapped.get_response(
-                system_instructions, input, model_settings, tools, output_schema, handoffs, tracing, **more
+                system_instructions, input, settings, tools, output_schema, handoffs, tracing, **more
             )
 
         return await model_call(
@@ -87,24 +93,27 @@ class DurableModel(Model):
             "DurableRunner.run, whose model calls are, or stream outside of it"
         )
 
+    # What the base class has of its own, `__getattr__` is not asked for.
+
+    async def close(self) -> None:
+        """Closes what the user's model holds."""
+        await self.wrapped.close()
+
+    def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
+        """What the user's model says."""
+        return self.wrapped.get_retry_advice(request)
+
+    async def _cleanup_on_run_end(self, owner: object) -> None:
+        await self.wrapped._cleanup_on_run_end(owner)  # pyright: ignore[reportPrivateUsage]  it is this class's base's
+
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # that is Python's question, as when it copies an object that has no fields yet
+            raise AttributeError(name)
         return getattr(self.wrapped, name)
 
     def _model_name(self) -> str:
         known: Any = getattr(self.wrapped, "model", None) or self._name
         return str(known or type(self.wrapped).__name__)
-
-
-def _forwarded(name: str) -> Any:
-    def forward(self: DurableModel, *args: Any, **more: Any) -> Any:
-        return getattr(self.wrapped, name)(*args, **more)
-
-    return forward
-
-
-for _name, _method in vars(Model).items():  # what a model has beside: how it is closed, what it says of retries
-    if callable(_method) and not _name.startswith("__") and _name not in vars(DurableModel):
-        setattr(DurableModel, _name, _forwarded(_name))
 
 
 class DurableProvider(ModelProvider):
@@ -143,6 +152,17 @@ def options_of(settings: ModelSettings) -> RunOptions[Any] | None:
         max_retry_interval=None if longest is None else timedelta(seconds=longest),
         retry_interval_factor=backoff.multiplier,
     )
+
+
+def _with_key(settings: ModelSettings, model: Model) -> ModelSettings:
+    """The settings of one try: a header tells the provider of which step it is a try.
+
+    Not over WebSockets, where other headers mean another connection.
+    """
+    headers = settings.extra_headers or {}
+    if isinstance(model, OpenAIResponsesWSModel) or _KEY.lower() in map(str.lower, headers):
+        return settings
+    return replace(settings, extra_headers={**headers, _KEY: run_key()})
 
 
 async def _asked(ask: Any, limit_s: float | None) -> ModelResponse:
