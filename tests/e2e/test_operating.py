@@ -194,7 +194,7 @@ def test_invocations_are_found_with_what_they_wait_for(perdure: Callable[..., st
     waiting = begin_at_key(perdure, "it's")
     wait_for_status(perdure, waiting, "pending")
     listed = perdure("invocations", "list", "--key", "it's").splitlines()
-    assert listed[0].split() == ["ID", "TARGET", "STATUS", "BEGAN", "WHY"]
+    assert listed[0].split() == ["ID", "TARGET", "STATUS", "CREATED", "WHY"]
     assert listed[1].startswith(f"{waiting}  Counter/it's/add  pending")
     assert "waits for key `it's`, held by inv_" in listed[1]
     oldest = ("--service", "Reports", "--handler", "write", "--oldest-first", "--limit", "1")
