@@ -14,7 +14,7 @@ from typing import Any
 import uvicorn
 
 from perdure.engine.engine import Engine
-from perdure.errors import PortUnavailable
+from perdure.errors import PerdureError, PortUnavailable
 from perdure.server.admin.app import admin_app
 from perdure.server.ingress import Ingress
 from perdure.server.query.queries import Queries, QueryLimits
@@ -74,8 +74,12 @@ class HttpServer:
         self._servers = [_Server(Ingress(self._engine), ingress_socket), _Server(admin, admin_socket)]
         self._bound = []  # they are closed by their servers from here on
         self._serving = [asyncio.create_task(server.serve()) for server in self._servers]
-        for server in self._servers:
-            await server.listening.wait()
+        try:
+            for server, serving in zip(self._servers, self._serving, strict=True):
+                await server.listens(serving)
+        except BaseException:
+            await self._end()
+            raise
 
     async def stop(self, grace_s: float = 10.0) -> None:
         """Accepts nothing new, waits for the answers that are due, then gives those who still wait a 503."""
@@ -91,13 +95,18 @@ class HttpServer:
             for server in self._servers:
                 server.give_up()
             _, late = await asyncio.wait(self._serving, timeout=_CLOSING_S)
-        if late:
-            for server in self._servers:
-                server.force_exit = True
-        await asyncio.gather(*self._serving)
+        for error in await self._end():
+            raise error
+
+    async def _end(self) -> list[BaseException]:
+        """Cuts off what still goes on; the errors of ports that ended by themselves."""
+        for server in self._servers:
+            server.should_exit = server.force_exit = True
+        ended = await asyncio.gather(*self._serving, return_exceptions=True)
         self._serving.clear()
         if self._queries is not None:
             await self._queries.close()
+        return [error for error in ended if error is not None]
 
 
 class _Server(uvicorn.Server):
@@ -117,15 +126,31 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
             )
         )
-        self.listening = asyncio.Event()
+        self.servers: list[asyncio.Server] = []
+        self._listening = asyncio.Event()
         self._bound = bound
+        self._url = url_of(bound)
+
+    async def listens(self, serving: asyncio.Task[None]) -> None:
+        """Returns once the port answers. Raises what ended `serving`, its task, before."""
+        listening = asyncio.ensure_future(self._listening.wait())
+        await asyncio.wait((listening, serving), return_when=asyncio.FIRST_COMPLETED)
+        if not self._listening.is_set():
+            listening.cancel()
+            await serving
+            raise PerdureError(f"the server at {self._url} ended before it listened")
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().serve(sockets or [self._bound])
+        try:
+            await super().serve(sockets or [self._bound])
+        finally:  # which uvicorn leaves open where it ends before it began
+            for server in self.servers:
+                server.close()
+            self._bound.close()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self.listening.set()
+        self._listening.set()
 
     def give_up(self) -> None:
         """Cancels the requests that still wait, so that they are answered now."""
