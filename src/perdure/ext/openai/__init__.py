@@ -8,7 +8,7 @@ from perdure.ext.missing import needs
 with needs("openai-agents", extra="openai"):
     import agents as agents
 
-from perdure.ext.openai.escape import propagate_cancellation, raise_terminal_errors
+from perdure.ext.openai.failure_functions import propagate_cancellation, raise_terminal_errors
 from perdure.ext.openai.runner import DurableRunner
 from perdure.ext.openai.session import DurableSession
 from perdure.ext.openai.tools import durable_function_tool

@@ -11,7 +11,7 @@ from agents.tool_context import ToolContext
 from pydantic_core import to_jsonable_python
 
 from perdure.ext.codecs import Codec, codec_of
-from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.cancels import wrapping_cancels
 from perdure.ext.tool_calls import Recording, WithContext, call_body, tool_call
 
 _CONTEXT: Final = "perdure_tool_context"
@@ -36,7 +36,7 @@ def recording_function(function: Callable[..., Any], recording: Recording) -> Ca
         if takes_context:
             args = (context, *args)
         body = functools.partial(call_body, function, *args, **kwargs)
-        with escaping():
+        with wrapping_cancels():
             told = context.tool_name, context.tool_arguments, context.tool_call_id
             return await record(*told, recording, body, codec, steers=takes_context)
 

@@ -18,7 +18,7 @@ from agents import (
 
 from perdure.ext.codecs import Codec
 from perdure.ext.durable_here import durable_here
-from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.cancels import wrapping_cancels
 from perdure.ext.openai.functions import ANYTHING, RECORDS_ITSELF
 from perdure.ext.openai.named_step import named_step
 from perdure.ext.tool_calls import WithContext, call_body, how_recorded
@@ -43,7 +43,7 @@ def _durable(name: str, function: Callable[..., Any], codec: Codec[Any]) -> Any:
 
     async def judge(*args: Any) -> Any:
         body = functools.partial(call_body, function, *args)
-        with escaping():
+        with wrapping_cancels():
             if with_context:
                 return await durable_here(name).alone(name, body)
             return await named_step("guardrail", name, body, codec)

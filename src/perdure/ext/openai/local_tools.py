@@ -9,7 +9,7 @@ from agents import ApplyPatchEditor, ApplyPatchOperation, ApplyPatchResult, Cust
 from agents.tool_context import ToolContext
 
 from perdure.ext.codecs import codec_of
-from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.cancels import wrapping_cancels
 from perdure.ext.openai.functions import record
 from perdure.ext.tool_calls import call_body, how_recorded, tool_call
 
@@ -19,7 +19,7 @@ def durable_custom_tool(tool: CustomTool) -> CustomTool:
     recording = how_recorded(tool.on_invoke_tool)
 
     async def invoke(context: ToolContext[Any], text: str) -> Any:
-        with escaping():
+        with wrapping_cancels():
             body = functools.partial(call_body, tool.on_invoke_tool, context, text)
             return await record(tool.name, text, context.tool_call_id, recording, body)
 
@@ -31,7 +31,7 @@ def durable_executor(name: str, executor: Callable[[Any], Any]) -> Callable[[Any
 
     async def execute(request: Any) -> Any:
         body = functools.partial(call_body, executor, request)
-        with escaping():
+        with wrapping_cancels():
             arguments, call_id = _as_json(request.data), request.data.call_id
             return await tool_call(name, body, arguments=arguments, codec=_SHELL, call_id=call_id)
 
@@ -58,8 +58,8 @@ class _Editor:
 
     async def _edit(self, edit: Callable[[ApplyPatchOperation], Any], operation: ApplyPatchOperation) -> Any:
         arguments = {"path": operation.path, "diff": operation.diff, "move_to": operation.move_to}
-        with escaping():
-            body = functools.partial(call_body, edit, operation)
+        with wrapping_cancels():
+            body = functools.partial(call_body, edit, operation)  # which call it is, the SDK tells no editor
             return await tool_call(operation.type, body, arguments=arguments, codec=_EDITED)
 
 

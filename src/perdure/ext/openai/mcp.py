@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from perdure.ext.codecs import Codec
 from perdure.ext.durable_here import durable_here
-from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.cancels import wrapping_cancels
 from perdure.ext.openai.mcp_connections import connected
 from perdure.ext.steps import Entry, step
 from perdure.ext.tool_calls import tool_call
@@ -63,7 +63,7 @@ class DurableServer(MCPServer):
         )
         entry = Entry("tool_list", told, "result", codec)
         name = f"list tools of {self.name}"
-        with escaping():
+        with wrapping_cancels():
             self._listed = await step(durable_here(name), name, list_them, entry)
         return _TOOLS.validate_python(self._listed)
 
@@ -84,7 +84,7 @@ class DurableServer(MCPServer):
                     return await self.wrapped.call_tool(tool_name, arguments)
                 return await self.wrapped.call_tool(tool_name, arguments, meta)
 
-        with escaping():
+        with wrapping_cancels():
             return await tool_call(tool_name, call, arguments=arguments, codec=_RESULT, call_id=_call_id.get())
 
     async def list_prompts(self) -> ListPromptsResult:

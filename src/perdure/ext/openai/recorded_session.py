@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from perdure.ext.codecs import PLAIN, Codec
 from perdure.ext.conversation import Conversations
 from perdure.ext.durable_here import durable_here
-from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.cancels import wrapping_cancels
 from perdure.ext.openai.messages import as_messages
 from perdure.ext.openai.named_step import named_step
 
@@ -53,7 +53,7 @@ class RecordedSession(SessionABC):
         await self._step("clear", self.wrapped.clear_session)
 
     async def _step(self, verb: str, body: Callable[[], Awaitable[Any]], codec: Codec[Any] = PLAIN) -> Any:
-        with escaping():
+        with wrapping_cancels():
             return await named_step("session", f"{verb} session {self.session_id}", body, codec)
 
 

@@ -25,8 +25,8 @@ from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_
 from perdure.errors import RetryableError, TerminalError, UsageError
 from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import final
+from perdure.ext.openai.cancels import raise_as_it_was, unwrapping_cancels, wrapping_cancels
 from perdure.ext.openai.config import durable_config
-from perdure.ext.openai.escape import escaping, landing, raise_as_it_was
 from perdure.ext.openai.run import Run, current_run, run_var
 from perdure.ext.openai.session import DurableSession, check_not_durable, durable_session
 from perdure.ext.openai.twins import Twins, check_resumed
@@ -73,7 +73,7 @@ class DurableRunner:
         _install()
         around = current_run()
         options = run_options or (None if around is None else around.own_options)
-        with landing(), _finally(), _within(Run(options)):
+        with unwrapping_cancels(), _final_failures(), _within(Run(options)):
             return await Runner.run(starting_agent, input, session=session, **kwargs)
 
     @classmethod
@@ -106,7 +106,7 @@ class _Durable(AgentRunner):
         kwargs |= {"run_config": config, "session": durable_session(kwargs.get("session"))}
         running = self._before.run(Twins().of(starting_agent), input, **kwargs)
         try:
-            with escaping(), unwatched(), _within(Run(around.own_options)):
+            with wrapping_cancels(), unwatched(), _within(Run(around.own_options)):
                 return await running
         finally:
             if not (isinstance(given, RunConfig) or (given and "model_provider" in given)):
@@ -142,10 +142,12 @@ def _within(run: Run) -> Generator[None]:
 
 
 @contextmanager
-def _finally() -> Generator[None]:
-    """What the SDK raises of its own accord follows from what is recorded, so it is final; a tool's error is its own.
+def _final_failures() -> Generator[None]:
+    """Decides which of the SDK's exceptions end the invocation for good.
 
-    A UserError says that the program is wrong: it can be mended and deployed, and the invocation goes on.
+    What the SDK raises of its own accord, such as MaxTurnsExceeded, follows from what is recorded: another attempt
+    would come to the same. But a UserError says that the program is wrong: when that is mended and deployed, the
+    invocation goes on. If a UserError wraps what a tool has raised, the tool's exception is raised in its place.
     """
     try:
         yield

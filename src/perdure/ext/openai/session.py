@@ -13,7 +13,7 @@ from agents import (
 from perdure.errors import UsageError
 from perdure.ext.conversation import Conversations
 from perdure.ext.durable_here import durable_here
-from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.cancels import wrapping_cancels
 from perdure.ext.openai.messages import as_messages
 from perdure.ext.openai.recorded_session import RecordedSession, as_dicts
 from perdure.ext.state_log import StateLog
@@ -42,24 +42,24 @@ class DurableSession(SessionABC):
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
         """The items in order, or so many of the last."""
         last = limit if limit is not None or self.session_settings is None else self.session_settings.limit
-        with escaping():
+        with wrapping_cancels():
             items = await self._log.items(last)
         self._ctx.attached(Conversations).loaded(self._name, as_messages(items))
         return items
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Adds items at the end."""
-        with escaping():
+        with wrapping_cancels():
             await self._log.append(as_dicts(items))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Takes the last item off."""
-        with escaping():
+        with wrapping_cancels():
             return await self._log.pop()
 
     async def clear_session(self) -> None:
         """Takes all items off."""
-        with escaping():
+        with wrapping_cancels():
             await self._log.clear()
 
 

@@ -11,7 +11,7 @@ from agents.tool import default_tool_timeout_error_message
 from agents.tool_context import ToolContext
 
 from perdure.ext.durable_here import durable_here
-from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.cancels import wrapping_cancels
 
 Invoke = Callable[[ToolContext[Any], str], Awaitable[Any]]
 
@@ -39,7 +39,7 @@ def limited(tool: FunctionTool, invoke: Invoke) -> Invoke:
             timer.add_done_callback(_noted)
         if acting.done():
             return acting.result()
-        with escaping():
+        with wrapping_cancels():
             timer.result()  # or what ended it: a cancel of the invocation
         return await _too_late(tool, context, ToolTimeoutError(tool.name, seconds))
 

@@ -12,7 +12,8 @@ from typing import Any, Final, overload
 from agents import FunctionTool, ToolOriginType, function_tool
 from agents.tool import ToolErrorFunction, get_function_tool_origin
 
-from perdure.ext.openai.escape import escaping, raise_terminal_errors
+from perdure.ext.openai.cancels import wrapping_cancels
+from perdure.ext.openai.failure_functions import raise_terminal_errors
 from perdure.ext.openai.functions import RECORDS_ITSELF, hints_of, record, recording_function
 from perdure.ext.openai.time_limits import limited
 from perdure.ext.tool_calls import Recording, how_recorded
@@ -111,7 +112,7 @@ def _wrapped(invoke: Callable[..., Awaitable[Any]], name: str) -> Callable[..., 
 
     async def invoke_durably(context: Any, arguments: str) -> Any:
         call_id = getattr(context, "tool_call_id", None)
-        with escaping():
+        with wrapping_cancels():
             return await record(name, arguments, call_id, recording, lambda: invoke(context, arguments))
 
     # The SDK hands over as much of its context as the first parameter says that it takes.

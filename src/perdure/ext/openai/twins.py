@@ -25,7 +25,7 @@ from agents.mcp import MCPServer
 
 from perdure.errors import UsageError
 from perdure.ext.durable_here import durable_here
-from perdure.ext.openai.escape import escaping
+from perdure.ext.openai.cancels import wrapping_cancels
 from perdure.ext.openai.guardrails import durable_guardrail
 from perdure.ext.openai.local_tools import durable_custom_tool, durable_editor, durable_executor
 from perdure.ext.openai.mcp import DurableServer
@@ -80,7 +80,7 @@ class Twins:
         """What is called on the way runs with the context, and who takes over is a twin too."""
 
         async def hand_over(context: RunContextWrapper[Any], arguments: str) -> Agent[Any]:
-            with escaping():
+            with wrapping_cancels():
                 agent = await durable_here(name).alone(f"handoff {name!r}", lambda: invoke(context, arguments))
             return self.of(agent)
 
