@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import json
 
+from perdure.engine.backoffs import Backoff, Backoffs
 from perdure.engine.batch import Batch, Promise, PromiseKey
 from perdure.engine.config import EngineConfig
 from perdure.engine.effects import Notify, StartAttempt, StopAttempt
@@ -43,10 +44,6 @@ LAST, NUMBER = "last", "number"
 
 PURGE_PAUSE_MS = 20
 """Between two rounds of purging: with so many rows a round, some 25,000 a second."""
-
-_AT_REST = frozenset(
-    {Status.SCHEDULED, Status.PENDING, Status.READY, Status.SUSPENDED, Status.PAUSED, Status.COMPLETED}
-)
 
 
 class Ledger:
@@ -76,6 +73,7 @@ class Ledger:
         self._last_number = max(reader.last_number(), int(reader.settings(LAST).get(NUMBER, 0)))
         self._last_place = reader.last_place()
         self.last_attempt = 0
+        self.backoffs = Backoffs()
         self._invocations: dict[int, Invocation] = {}
         self._numbers: dict[InvocationId, int] = {}
         self._promises: dict[PromiseKey, Promise] = {}
@@ -86,11 +84,19 @@ class Ledger:
         number = self._numbers.get(id)
         if number is not None:
             return self._invocations[number]
-        stored = self.reader.invocation_by_id(id)
-        return None if stored is None or self._is_purged(stored.number) else stored
+        return self._as_it_is(self.reader.invocation_by_id(id))
 
     def find_number(self, number: int) -> Invocation | None:
-        return self._invocations.get(number) or (None if self._is_purged(number) else self.reader.invocation(number))
+        return self._invocations.get(number) or self._as_it_is(self.reader.invocation(number))
+
+    def _as_it_is(self, stored: Invocation | None) -> Invocation | None:
+        """An invocation that is not in memory, from its row: None if that is about to be purged."""
+        if stored is None or stored.number in self.batch.purged:
+            return None
+        if self.committing is not None and stored.number in self.committing.purged:
+            return None
+        self.backoffs.complement(stored)
+        return stored
 
     def running(self, number: int, attempt: int) -> Invocation | None:
         """The invocation if this attempt at it is the one that runs; None for what comes too late."""
@@ -335,6 +341,7 @@ class Ledger:
         self.batch.invocations.pop(invocation.number, None)
         self._invocations.pop(invocation.number, None)
         self._numbers.pop(invocation.id, None)
+        self.backoffs.drop(invocation.number)
 
     def take_batch(self) -> Batch:
         """The batch to commit now; the next gathers from here on. One at a time."""
@@ -349,16 +356,15 @@ class Ledger:
         return batch
 
     def forget(self, batch: Batch) -> None:
-        """Drop what is at rest and written: a suspended invocation costs a row on disk and nothing in memory."""
+        """Drop what is written and does not run: a suspended invocation costs a row on disk and nothing in memory."""
         keys = batch.keys
         for number, invocation in batch.invocations.items():
             if invocation.expires_at_ms is not None:
                 self._expires(invocation.expires_at_ms)
-            if invocation.status is Status.READY and invocation.failures:
-                continue  # its count of failures is nowhere else
-            if number not in self.batch.invocations and invocation.status in _AT_REST:
+            if number not in self.batch.invocations and invocation.status is not Status.RUNNING:
                 if self._invocations.pop(number, None) is not None:  # if purged, another may have its id by now
                     del self._numbers[invocation.id]
+                self.backoffs.leave(invocation)
                 if invocation.exclusive:
                     keys.add(invocation.object_key)
         for key in keys - self.batch.keys:
@@ -385,16 +391,19 @@ class Ledger:
             self.committing is not None and number in self.committing.invocations
         )
 
-    def _is_purged(self, number: int) -> bool:
-        """Whether an invocation that is on disk yet is to go from there."""
-        return number in self.batch.purged or (self.committing is not None and number in self.committing.purged)
-
     def _batches(self) -> tuple[Batch, ...]:
         """What is not on disk yet, oldest first."""
         return (self.batch,) if self.committing is None else (self.committing, self.batch)
 
     def invocations_in_memory(self) -> Iterable[Invocation]:
         return self._invocations.values()
+
+    def backing_off(self) -> list[tuple[int, Backoff]]:
+        """Of the invocations that are not in memory, those that wait for their next attempt."""
+        known = self._invocations
+        return [
+            (number, each) for number, each in self.backoffs if each.retry_at_ms is not None and number not in known
+        ]
 
     def _timers_after(self, cursor: Timer, limit: int) -> list[Timer]:
         """The next timers beyond the cursor: those on disk, and those on their way there."""

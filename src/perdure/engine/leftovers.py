@@ -45,11 +45,13 @@ class Leftovers:
     def by_status(self, deployment_id: str) -> dict[Status, int]:
         """The same, by status; of so many that counting them would take long, the first `COUNTED_MAX`."""
         counts = Counter(self._reader.by_status(deployment_id, COUNTED_MAX))
-        for invocation in self._ledger.invocations_in_memory():
-            stored_as = STORED_AS.get(invocation.status)
-            if stored_as is not None and invocation.deployment_id == deployment_id and counts[stored_as]:
+        now = [each.status for each in self._ledger.invocations_in_memory() if each.deployment_id == deployment_id]
+        now += [Status.BACKING_OFF for _, each in self._ledger.backing_off() if each.deployment_id == deployment_id]
+        for status in now:
+            stored_as = STORED_AS.get(status)
+            if stored_as is not None and counts[stored_as]:
                 counts[stored_as] -= 1
-                counts[invocation.status] += 1
+                counts[status] += 1
         return {status: count for status, count in counts.items() if count}
 
     def first(self, deployment_id: str, limit: int) -> list[Leftover]:

@@ -1,12 +1,13 @@
 """What only the engine's memory knows, for those who look at it through SQL; the rest they read in its store."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
 
+from perdure.engine.backoffs import Backoff
 from perdure.engine.flow.slots import LimitUse
-from perdure.engine.invocation import Invocation, LastFailure, Status
+from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.reasons import Reasons
 from perdure.protocol import wire_pb2 as pb
@@ -17,14 +18,12 @@ class AttemptNow(Struct, frozen=True):
     """An invocation that is being tried, or waits to be tried again. `tries` counts since its journal last grew."""
 
     number: int
-    id: str
     running: bool
     tries: int
     started_at_ms: int | None
     retry_at_ms: int | None
     deployment_id: str | None
     sdk_version: str | None
-    last_failure: LastFailure | None
     awaiting: pb.Future | None
 
 
@@ -36,27 +35,43 @@ class Introspection:
         self._reasons = reasons
         self.store = store
 
-    def in_memory(self) -> list[Invocation]:
-        """Cheap, however many there are; `attempt_of` says which of them are tried."""
-        return list(self._ledger.invocations_in_memory())
+    def attempts(self) -> Iterator[AttemptNow]:
+        """All at the time of the first; others may have their turn before the last."""
+        in_memory, backing_off = list(self._ledger.invocations_in_memory()), self._ledger.backing_off()
+        for invocation in in_memory:
+            if invocation.status in (Status.RUNNING, Status.BACKING_OFF):
+                yield self._attempt(invocation)
+        for number, backoff in backing_off:
+            yield self._next_attempt(number, backoff)
 
-    def attempt_of(self, invocation: Invocation) -> AttemptNow | None:
+    def _attempt(self, invocation: Invocation) -> AttemptNow:
         running = invocation.status is Status.RUNNING
-        if not running and invocation.status is not Status.BACKING_OFF:
-            return None
-        deployment = self._ledger.registry.deployments.get(DeploymentId(invocation.deployment_id or ""))
         return AttemptNow(
             number=invocation.number,
-            id=invocation.id,
             running=running,
             tries=invocation.failures + running,
             started_at_ms=invocation.modified_at_ms if running else None,
             retry_at_ms=invocation.retry_at_ms,
             deployment_id=invocation.deployment_id,
-            sdk_version=deployment.sdk_version if deployment is not None else None,
-            last_failure=invocation.last_failure if invocation.failures else None,
+            sdk_version=self._sdk_version(invocation.deployment_id),
             awaiting=invocation.hint,
         )
+
+    def _next_attempt(self, number: int, backoff: Backoff) -> AttemptNow:
+        return AttemptNow(
+            number=number,
+            running=False,
+            tries=backoff.failures,
+            started_at_ms=None,
+            retry_at_ms=backoff.retry_at_ms,
+            deployment_id=backoff.deployment_id,
+            sdk_version=self._sdk_version(backoff.deployment_id),
+            awaiting=None,
+        )
+
+    def _sdk_version(self, deployment_id: str | None) -> str | None:
+        deployment = self._ledger.registry.deployments.get(DeploymentId(deployment_id or ""))
+        return deployment.sdk_version if deployment is not None else None
 
     def limits(self) -> Iterable[LimitUse]:
         """The limits that are in use or waited for."""

@@ -8,16 +8,16 @@ from perdure.server.query.entry_words import COMMANDS, case_of
 from perdure.server.query.kinds import Kind
 
 _CALLER = "substr(i.caller_target, 1, instr(i.caller_target, '/') - 1)"
-_STORED_FAILURE = "case when i.status = 'paused' then json_extract(cast(i.last_failure as text), '$.{0}') end"
 
 
 def _live(column: str) -> str:
     return f"(select {column} from temp.live_attempt l where l.number = i.number)"
 
 
-def _failure(column: str, stored: str) -> str:
-    """Of the running or waiting attempt; a paused invocation's is stored."""
-    return f"coalesce({_live(column)}, {_STORED_FAILURE.format(stored)})"
+def _failure(column: str) -> str:
+    """Of the last failure, which the row keeps, as long as it is why the invocation has come no further."""
+    fails = f"i.status = 'paused' or {_live('retry_count > in_flight')}"
+    return f"case when {fails} then json_extract(cast(i.last_failure as text), '$.{column}') end"
 
 
 STATUS = f"""case i.status when 'ready' then
@@ -92,30 +92,26 @@ PINNED = (
     Column("suspended_waiting_for_signals", Kind.NUMBERS, _AWAITING.format("awaited_signals")),
     Column("suspended_waiting_future_json", Kind.TEXT, _AWAITING.format("awaited_json")),
 )
-_COMMAND_TYPE = (
-    f"coalesce({case_of(_live('command_type'), COMMANDS)}, {case_of(_STORED_FAILURE.format('command_type'), COMMANDS)})"
+LAST_FAILURE = (
+    Column("last_failure", Kind.TEXT, _failure("message")),
+    Column("last_failure_error_code", Kind.TEXT, f"error_code({_failure('code')})"),
 )
-_FAILED_COMMAND = {
-    "index": (Kind.UINT64, _failure("command_index", "command_index")),
-    "name": (Kind.TEXT, _failure("command_name", "command_name")),
-    "type": (Kind.TEXT, _COMMAND_TYPE),
-}
+FAILED_COMMAND, FAILED_ENTRY = (
+    (
+        Column(f"last_failure_related_{what}_index", Kind.UINT64, _failure("command_index")),
+        Column(f"last_failure_related_{what}_name", Kind.TEXT, _failure("command_name")),
+        Column(f"last_failure_related_{what}_type", Kind.TEXT, case_of(_failure("command_type"), COMMANDS)),
+    )
+    for what in ("command", "entry")
+)
 ATTEMPT = (
     Column("retry_count", Kind.UINT64, _live("retry_count")),
     Column("last_start_at", Kind.TIMESTAMP, _live("last_start_at")),
     Column("next_retry_at", Kind.TIMESTAMP, _live("next_retry_at")),
     Column("last_attempt_deployment_id", Kind.TEXT, _live("deployment_id")),
     Column("last_attempt_server", Kind.TEXT, _live("server")),
-    Column("last_failure", Kind.TEXT, _failure("failure", "message")),
-    Column(
-        "last_failure_error_code",
-        Kind.TEXT,
-        f"coalesce({_live('failure_code')}, error_code({_STORED_FAILURE.format('code')}))",
-    ),
-    *(
-        Column(f"last_failure_related_{what}_{name}", kind, sql)
-        for what in ("entry", "command")
-        for name, (kind, sql) in _FAILED_COMMAND.items()
-    ),
+    *LAST_FAILURE,
+    *FAILED_ENTRY,
+    *FAILED_COMMAND,
     Column("last_awaiting_on_future_json", Kind.TEXT, f"awaited_json({_live('awaiting')})"),
 )

@@ -11,7 +11,6 @@ from perdure.engine.faces.introspection import AttemptNow
 from perdure.engine.flow.rules import Level
 from perdure.engine.flow.slots import LimitUse
 from perdure.engine.registry import Registry
-from perdure.server.query.stored_values import error_code
 
 Rows = list[tuple[Any, ...]]
 _SLICE = 2_000
@@ -31,30 +30,22 @@ async def live_rows(engine: Engine, names: list[str]) -> dict[str, Rows]:
 
 async def _attempts(engine: Engine) -> Rows:
     rows: Rows = []
-    for position, invocation in enumerate(engine.introspection.in_memory()):
+    for position, attempt in enumerate(engine.introspection.attempts()):
         if position % _SLICE == _SLICE - 1:
             await asyncio.sleep(0)
-        if (attempt := engine.introspection.attempt_of(invocation)) is not None:
-            rows.append(_attempt(attempt))
+        rows.append(_attempt(attempt))
     return rows
 
 
 def _attempt(attempt: AttemptNow) -> tuple[Any, ...]:
-    failed = attempt.last_failure
     return (
         attempt.number,
-        attempt.id,
         int(attempt.running),
         attempt.tries,
         attempt.started_at_ms,
         attempt.retry_at_ms,
         attempt.deployment_id,
         attempt.sdk_version,
-        failed.message if failed is not None else None,
-        error_code(failed.code) if failed is not None else None,
-        failed.command_index if failed is not None else None,
-        failed.command_name if failed is not None else None,
-        failed.command_type if failed is not None else None,
         attempt.awaiting.SerializeToString() if attempt.awaiting is not None else None,
     )
 

@@ -6,18 +6,12 @@
 LIVE: dict[str, dict[str, str]] = {
     "live_attempt": {
         "number": "integer primary key",
-        "id": "text",
         "in_flight": "integer",
         "retry_count": "integer",
         "last_start_at": "integer",
         "next_retry_at": "integer",
         "deployment_id": "text",
         "server": "text",
-        "failure": "text",
-        "failure_code": "text",
-        "command_index": "integer",
-        "command_name": "text",
-        "command_type": "integer",
         "awaiting": "blob",
     },
     "live_deployment": {

@@ -7,12 +7,15 @@ own tables (`main`), or over what is only in the engine's memory (`temp`), of wh
 from perdure.engine.store.statements import KEYED
 from perdure.protocol.messages import MessageType
 from perdure.server.query.columns import Column, Table
-from perdure.server.query.entry_words import COMMANDS, ENTRY_TYPES, case_of
+from perdure.server.query.entry_words import ENTRY_TYPES, case_of
 from perdure.server.query.invocation_columns import (
     ATTEMPT,
     CALLER_ID,
     CALLER_NAME,
+    FAILED_COMMAND,
+    FAILED_ENTRY,
     INVOKED_BY,
+    LAST_FAILURE,
     PARTITION,
     PINNED,
     RESULT,
@@ -89,27 +92,19 @@ _TABLES = (
     ),
     Table(
         "sys_invocation_state",
-        "temp.live_attempt l",
+        "temp.live_attempt l join main.invocation i on i.number = l.number",
         (
-            Column("partition_key", Kind.UINT64, "partition_of(l.id)"),
-            Column("id", Kind.TEXT, "l.id"),
+            PARTITION,
+            Column("id", Kind.TEXT, "i.id"),
             Column("in_flight", Kind.BOOLEAN, "l.in_flight"),
             Column("retry_count", Kind.UINT64, "l.retry_count"),
             Column("last_start_at", Kind.TIMESTAMP, "l.last_start_at"),
             Column("last_attempt_deployment_id", Kind.TEXT, "l.deployment_id"),
             Column("last_attempt_server", Kind.TEXT, "l.server"),
             Column("next_retry_at", Kind.TIMESTAMP, "l.next_retry_at"),
-            Column("last_failure", Kind.TEXT, "l.failure"),
-            Column("last_failure_error_code", Kind.TEXT, "l.failure_code"),
-            *(
-                Column(f"last_failure_related_{what}_{name}", kind, sql)
-                for what in ("command", "entry")
-                for name, kind, sql in (
-                    ("index", Kind.UINT64, "l.command_index"),
-                    ("name", Kind.TEXT, "l.command_name"),
-                    ("type", Kind.TEXT, case_of("l.command_type", COMMANDS)),
-                )
-            ),
+            *LAST_FAILURE,
+            *FAILED_COMMAND,
+            *FAILED_ENTRY,
             Column("last_awaiting_on_future_json", Kind.TEXT, "awaited_json(l.awaiting)"),
         ),
         live=("live_attempt",),

@@ -12,7 +12,7 @@ from perdure.server.query.catalog import INFORMATION_SCHEMA
 from perdure.server.query.tables import TABLES
 from tests.unit.server.query.stores import FAILURE, NOW_MS, SUCCESS, Store
 
-ATTEMPT = (1, "inv", 1, 2, NOW_MS - 1000, None, "dp_1", "sdk/1", None, None, None, None, None, None)
+ATTEMPT = (1, 1, 2, NOW_MS - 1000, None, "dp_1", "sdk/1", None)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -46,13 +46,27 @@ def test_the_output_of_what_has_not_ended_is_no_outcome(store: Store) -> None:
 
 
 def test_what_is_stored_as_ready_runs_backs_off_or_is_ready_by_what_memory_says(store: Store) -> None:
-    for _ in range(3):
-        store.invocation(status="ready")
-    running = (1, "a", 1, 1, NOW_MS, None, None, None, None, None, None, None, None, None)
-    waiting = (2, "b", 0, 1, None, NOW_MS, None, None, "boom", "RT0007", None, None, None, None)
-    live = {"live_attempt": [running, waiting]}
-    rows = store.ask("select status, last_failure from sys_invocation", live)
-    assert rows == [{"status": "running"}, {"status": "backing-off", "last_failure": "boom"}, {"status": "ready"}]
+    failed = b'{"code":570,"message":"boom","at_ms":1,"command_index":1,"command_type":1024}'
+    for _ in range(4):
+        store.invocation(status="ready", last_failure=failed)
+    running = (1, 1, 1, NOW_MS, None, None, None, None)
+    waiting = (2, 0, 1, None, NOW_MS, None, None, None)
+    again = (3, 1, 2, NOW_MS, None, None, None, None)
+    live = {"live_attempt": [running, waiting, again]}
+    columns = "last_failure, last_failure_error_code as code, last_failure_related_entry_index as entry"
+    rows = store.ask(f"select status, {columns} from sys_invocation", live)
+    boom = {"last_failure": "boom", "code": "RT0016", "entry": 1}
+    assert rows == [
+        {"status": "running"},
+        {"status": "backing-off", **boom},
+        {"status": "running", **boom},
+        {"status": "ready"},
+    ]
+    assert store.ask(f"select in_flight, {columns} from sys_invocation_state", live) == [
+        {"in_flight": True},
+        {"in_flight": False, **boom},
+        {"in_flight": True, **boom},
+    ]
     assert store.ask("select distinct status from sys_invocation_status") == [{"status": "invoked"}]
 
 
