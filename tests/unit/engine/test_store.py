@@ -33,11 +33,13 @@ def test_of_a_batch_that_fails_nothing_is_written_and_the_next_is(tmp_path: Path
     database.close()
 
 
-@pytest.mark.parametrize("value", [2**63, "\ud800", object()])
-def test_a_value_that_no_column_can_hold_fails_like_any_other(tmp_path: Path, value: object) -> None:
+@pytest.mark.parametrize(("value", "error"), [(2**63, OverflowError), ("\ud800", ValueError), (object(), TypeError)])
+def test_a_value_that_no_column_can_hold_is_no_fault_of_the_store_and_nothing_is_written(
+    tmp_path: Path, value: object, error: type[Exception]
+) -> None:
     database = Database(tmp_path)
     writer = Writer(database.writing)
-    with pytest.raises(StoreError, match="cannot be written"):
+    with pytest.raises(error):
         writer.commit(Sealed((("timer", [(1, 1, 1)]), ("timer", [(value, 2, 1)]))))
     assert Reader(database.reading).timers_after((-1, 0, 0), 10) == []
     writer.commit(Sealed((("timer", [(2, 2, 2)]),)))

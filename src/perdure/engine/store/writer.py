@@ -13,9 +13,6 @@ from perdure.engine.store.database import Connection
 from perdure.engine.store.statements import ROWS_MAX, STATEMENTS, Statement
 from perdure.errors import StoreError
 
-_UNBOUND = (OverflowError, TypeError, ValueError)
-"""What binding raises for a value that no column can hold, such as an integer of more than 64 bits."""
-
 
 class Writer:
     """Owns the writing connection."""
@@ -28,6 +25,8 @@ class Writer:
 
         Raises:
             StoreError: nothing of it was written. The engine stops; recovery starts from disk.
+
+        So it does for anything else that is raised, such as for a value that no column can hold: that is a bug of ours.
         """
         execute = self._connection.execute
         try:
@@ -40,7 +39,7 @@ class Writer:
                 if self._connection.in_transaction:
                     execute("rollback")
                 raise
-        except (apsw.Error, *_UNBOUND) as error:
+        except apsw.Error as error:
             raise StoreError(f"the store cannot be written: {error}") from error
 
     def _execute(self, statement: Statement, rows: list[Row]) -> None:
