@@ -97,7 +97,7 @@ class Example:
 
     def readme(self, sdk: Sdk) -> str:
         """Its README, for one version alone, which lies in a folder of its own."""
-        text = (self.folder / "README.md").read_text()
+        text = (self.folder / "README.md").read_text("utf-8")
         text = re.sub(r"\n+\[`\w+`\]\(\w+\.py\) is written by hand.*\n?\Z", "\n", text, flags=re.DOTALL)
         text = re.sub(r"\]\(\.\./\w+\)", "]", text)  # its neighbours are not copied
         text = re.sub(r"(In|From) the folder `examples`", r"\1 the folder above this one", text)
@@ -124,7 +124,9 @@ class Example:
 
 def examples() -> list[Example]:
     """All of them, in the order of their README."""
-    rows = re.findall(r"^\| \[(\w+)\]\(\1\) \| (.+?) \|$", (examples_folder() / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| \[(\w+)\]\(\1\) \| (.+?) \|$", (examples_folder() / "README.md").read_text("utf-8"), re.MULTILINE
+    )
     return [Example(name, shows) for name, shows in rows]
 
 
@@ -153,7 +155,7 @@ def _is_here(package: str) -> bool:
 def _imported(module: Path) -> Iterator[Path]:
     """What a module imports of the examples, as paths in `examples/`."""
     root = examples_folder()
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
         match node:
             case ast.Import(names=names):
                 named = [each.name for each in names]

@@ -91,7 +91,7 @@ class Database:
             self._bring_to(older, f"migrations/{older}.sql")
 
     def _bring_to(self, version: int, script: str) -> None:
-        statements = files("perdure.engine.store").joinpath(script).read_text()
+        statements = files("perdure.engine.store").joinpath(script).read_text("utf-8")
         self.writing.execute(f"begin immediate; {statements}; pragma user_version = {version}; commit")
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from perdure.engine.engine import Engine
+from perdure.errors import PerdureError
 from perdure.server.query.live import live_rows
 from perdure.server.query.problems import BadQuery, QueryFailed, TooManyQueries
 
@@ -45,7 +47,7 @@ class Queries:
 
         Raises:
             BadQuery: the query is wrong, or was cut off; the message says by what.
-            QueryFailed: it met a bug of ours.
+            QueryFailed: it met a bug of ours, or its process could not start.
             TooManyQueries: as many run as may.
         """
         limits = self._limits
@@ -97,15 +99,24 @@ class Queries:
                     case other:
                         raise AssertionError(f"a query's process said {other}")
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            raise BadQuery(
-                f"the query's process ended, most likely of too little memory ({self._limits.memory_bytes} bytes, "
-                "memory_bytes of QueryLimits): narrow it"
-            ) from error
+            raise self._lost(await process.wait()) from error
         finally:
             if whole and not self._idle:
                 self._idle.append(process)
             else:
                 await asyncio.shield(_end(process))
+
+    def _lost(self, exit_code: int) -> PerdureError:
+        """What to say of a process that ended without an answer."""
+        limit = f"{self._limits.memory_bytes} bytes, memory_bytes of QueryLimits"
+        if exit_code < 0:  # a library that is given no memory aborts, and the kernel kills who takes too much
+            ended_by = _signal_name(-exit_code)
+            return BadQuery(f"the query's process was ended by {ended_by}, most likely of too little memory ({limit})")
+        logger.error("The process of a query ended", extra={"action": "query_process_ended", "exit_code": exit_code})
+        return QueryFailed(
+            f"the query's process ended with exit code {exit_code}: the engine's standard error says why. If it is a "
+            f"MemoryError, raise the limit ({limit})"
+        )
 
     async def _reasons(self, numbers: list[int]) -> list[str | None]:
         """A sentence each. They are made in the loop, whose other tasks get their turn between any two."""
@@ -124,6 +135,13 @@ class Queries:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "perdure.server.query.worker", *arguments, stdin=PIPE, stdout=PIPE
         )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one without a name
+        return f"signal {number}"
 
 
 async def _end(process: Process) -> None:
