@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -36,6 +37,13 @@ def count(to: int) -> str:
         file.write(f"counted {to}\\n")
     return " ".join(str(n + 1) for n in range(to))
 
+@server.resource("note://opening-hours")
+def opening_hours() -> str:
+    """When the shop is open."""
+    with log.open("a") as file:
+        file.write("read\\n")
+    return "from nine to five"
+
 @server.tool()
 def fail() -> str:
     """Always fails."""
@@ -48,13 +56,15 @@ server.run()
 class Server:
     """A server process, and what it did."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         (folder / "server.py").write_text(SERVER)
         self.log = folder / "log"
         command = StdioServerParameters(
             command=sys.executable, args=[str(folder / "server.py")], env={**os.environ, "LOG": str(self.log)}
         )
-        self.toolset = McpToolset(connection_params=StdioConnectionParams(server_params=command, timeout=30))
+        self.toolset = McpToolset(
+            connection_params=StdioConnectionParams(server_params=command, timeout=30), **settings
+        )
 
     def did(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
@@ -74,7 +84,9 @@ async def test_the_list_is_a_step_and_each_call_is_one(model: ScriptedModel, ser
     async with Harness([asking.service]) as h:
         assert await h.call(asking.ask_once, "Go") == "counted"
         journal = journal_of(h)
-        assert journal.names("run")[1] == "list mcp tools"
+        [listed] = journal.runs("list tools of server.py")
+        assert listed.value["tool_list"]["server"] == "server.py"
+        assert listed.value["tool_list"]["tools"] == ["count", "fail"]
         assert len(journal.runs("tool count")) == 2
         await h.crash_at_every_step(asking.ask_once, "Go", model=model)
     [offered, *_] = model.log.calls[0].request.tools or []
@@ -107,3 +119,17 @@ async def test_an_agent_does_not_go_on_without_its_server(model: ScriptedModel, 
             await h.call(asking.ask_once, "Go")
     assert not model.log.calls
     await toolset.close()
+
+
+async def test_what_a_server_has_to_read_is_recorded_as_well(model: ScriptedModel, tmp_path: Path) -> None:
+    server = Server(tmp_path, use_mcp_resources=True, tool_name_prefix="shop")
+    load = Reply.calling(("shop_load_mcp_resource", {"resource_names": ["opening_hours"]}))
+    model.script = lambda request: Reply("until five") if "from nine to five" in str(request.messages) else load
+    asking = Asking(assistant(tools=[server.toolset]))
+    async with Harness([asking.service], always_replay=True) as h:
+        assert await h.call(asking.ask_once, "Go") == "until five"
+        names = journal_of(h).names("run")
+    assert "opening_hours" in model.log.calls[0].request.instructions
+    assert {"list tools of shop", "list resources of shop", "read opening_hours of shop"} <= set(names)
+    assert server.did() == ["started", "read"]
+    await server.toolset.close()

@@ -51,12 +51,15 @@ async def test_what_a_server_offers_and_each_call_are_steps_over_one_connection(
         sent = await h.send(asked.ask, "?")
         assert await h.attach(asked.ask, sent) == '35 | {"lamp":2}'
         assert h.journal(sent).names("run") == [
-            "list mcp tools of shop",
+            "list tools of shop",
             "Ann asks gpt-4o-mini",
             "tool price_of",
             "tool buy",
             "Ann asks gpt-4o-mini",
         ]
+        [listed] = h.journal(sent).runs("list tools of shop")
+        assert listed.value["tool_list"]["server"] == "shop"
+        assert {"price_of", "buy"} <= set(listed.value["tool_list"]["tools"])
     assert sorted((tmp_path / "diary").read_text().splitlines()) == ["buy lamp", "price_of lamp", "started"]
 
 
@@ -133,7 +136,7 @@ async def test_servers_without_ids_are_told_apart(shop: Callable[..., Any], mode
     async with Harness(asked.service) as h:
         sent = await h.send(asked.ask, "?")
         assert await h.attach(asked.ask, sent) == "left | right"
-        assert sorted(h.journal(sent).names("run")[:2]) == ["list mcp tools of mcp", "list mcp tools of mcp-2"]
+        assert sorted(h.journal(sent).names("run")[:2]) == ["list tools of mcp", "list tools of mcp-2"]
 
 
 async def test_the_instructions_of_a_server_are_recorded(shop: Callable[..., Any], model: ScriptedModel) -> None:
@@ -187,7 +190,7 @@ async def test_toolsets_may_come_with_the_run(shop: Callable[..., Any], model: S
     async with Harness(asked.service) as h:
         sent = await h.send(asked.ask, "?")
         assert await h.attach(asked.ask, sent) == "35 | now | later"
-        assert set(h.journal(sent).names("run")) >= {"list mcp tools of mcp", "tool price_of", "tool now", "later"}
+        assert set(h.journal(sent).names("run")) >= {"list tools of mcp", "tool price_of", "tool now", "later"}
 
 
 @pytest.mark.parametrize("per_run_step", [True, False])

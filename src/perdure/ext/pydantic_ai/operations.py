@@ -24,6 +24,7 @@ from perdure.ext.pydantic_ai.model_requests import (
     said,
 )
 from perdure.ext.pydantic_ai.tools import recording_of, steers
+from perdure.ext.steps import Entry, step
 from perdure.ext.tool_calls import Recording, Step, WithContext, tool_call
 from perdure.sdk.capabilities.runs import RunOptions
 
@@ -34,6 +35,7 @@ with needs("pydantic-ai-slim", extra="pydantic-ai"):
         DurableOperation,
         DurableOperationBackend,
         DurableOperationId,
+        DynamicToolsResult,
         EventStreamHandlerId,
         ModelCancelSuspendedResponseId,
         ModelCompactMessagesId,
@@ -102,6 +104,8 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
                 return await self._model_call(name, cast("ModelRequestParams", params))
             case ToolsetCallToolId():
                 return await self._tool_call(params, config if isinstance(config, (Step, WithContext)) else Step())
+            case ToolsetGetToolsId(toolset_id=name):
+                return await self._tool_list(name or "a dynamic toolset", params)
             case ToolsetValidateToolArgumentsId():
                 return await self._step(f"validate arguments of {cast('Any', params).name}", params)
             case other:
@@ -135,6 +139,16 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
         return await body.reported(
             tool_call(params.name, body.run, recording, arguments=arguments, codec=self._codec(), call_id=call_id)
         )
+
+    async def _tool_list(self, server: str, params: P) -> R:
+        def told(listed: Any) -> dict[str, Any]:
+            tools: dict[str, Any] = listed.tools if isinstance(listed, DynamicToolsResult) else listed
+            return {"server": server, "tools": list(tools)}
+
+        body = _Body(self._operation, params)
+        ctx = durable_here(f"toolset {server!r}")
+        entry = Entry("tool_list", told, "response", self._codec())
+        return await body.reported(step(ctx, f"list tools of {server}", body.run, entry))
 
     async def _step(self, name: str, params: P) -> R:
         body = _Body(self._operation, params)
@@ -173,8 +187,6 @@ class _Body(Generic[P, R]):
 
 def _name(operation: DurableOperationId, agent: str) -> str:
     match operation:
-        case ToolsetGetToolsId(toolset_kind=kind, toolset_id=id):
-            return f"list {kind} tools" + _of(id)
         case ToolsetGetInstructionsId(toolset_id=id):
             return "read instructions" + _of(id)
         case EventStreamHandlerId():
