@@ -149,6 +149,38 @@ async def test_a_thread_is_read_in_shared_handlers_and_listed_copied_and_deleted
         await h.crash_at_every_step(forget, key="k")
 
 
+@pytest.mark.parametrize("earlier", [[], ["a"]], ids=["new", "with_a_past"])
+async def test_a_chat_that_begins_with_forgetting_the_one_before_is_replayed(earlier: list[str]) -> None:
+    """Nothing has read the thread yet; checkpoints have the same ids on every attempt all the same."""
+    checkpointer = DurableCheckpointer()
+    graph = logging(checkpointer)
+    notes = perdure.VirtualObject("Notes")
+
+    @notes.handler()
+    async def add(ctx: perdure.ObjectContext, text: str) -> list[str]:
+        return (await graph.ainvoke({"said": [text]}, thread(ctx)))["said"]
+
+    @notes.handler()
+    async def anew(ctx: perdure.ObjectContext, text: str) -> list[str]:
+        await checkpointer.adelete_thread(ctx.key())
+        await checkpointer.adelete_thread(ctx.key())
+        said = (await graph.ainvoke({"said": [text]}, thread(ctx)))["said"]
+        await checkpointer.acopy_thread(ctx.key(), 7)  # LangGraph takes ids of any kind, and makes texts of them
+        copied = (await graph.aget_state({"configurable": {"thread_id": 7}})).values["said"]
+        await ctx.sleep(timedelta(seconds=1))
+        return [*said, *copied]
+
+    async def before(h: Harness) -> None:
+        for text in earlier:
+            await h.call(add, text, key="k")
+
+    async with Harness(notes, always_replay=True, disable_retries=True) as h:
+        await before(h)
+        assert await h.call(anew, "b", key="k") == ["b", "noted 1"] * 2
+    async with Harness(notes) as h:
+        await h.crash_at_every_step(anew, "b", key="k", before=before)
+
+
 async def test_lists_that_change_elsewhere_than_at_their_end_are_kept() -> None:
     async def forget_first(state: MessagesState) -> Any:
         return {"messages": [RemoveMessage(id=state["messages"][0].id or "")]} if len(state["messages"]) > 3 else {}

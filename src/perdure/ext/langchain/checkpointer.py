@@ -142,19 +142,21 @@ class DurableCheckpointer(BaseCheckpointSaver[int]):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Forgets a thread."""
-        ctx = current_object_context()
+        ctx, id = current_object_context(), str(thread_id)
         loaded = ctx.attached(_Loaded)
         async with loaded.lock:
-            loaded.threads[str(thread_id)] = Thread()
-            await _log(ctx, str(thread_id)).clear()
+            if id not in loaded.threads:
+                await _read(ctx, id)
+            loaded.threads[id] = Thread()
+            await _log(ctx, id).clear()
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Adds all checkpoints of a thread to another."""
-        ctx = current_object_context()
-        records = await _log(ctx, source_thread_id).items()
-        async with ctx.attached(_Loaded).lock:
-            await _log(ctx, target_thread_id).append(records)
-            ctx.attached(_Loaded).threads.pop(target_thread_id, None)
+        ctx, source, target = current_object_context(), str(source_thread_id), str(target_thread_id)
+        loaded = ctx.attached(_Loaded)
+        async with loaded.lock:
+            await _log(ctx, target).append(await _log(ctx, source).items())
+            loaded.threads.pop(target, None)
 
     # ---- what is not ----
 
@@ -183,12 +185,9 @@ class DurableCheckpointer(BaseCheckpointSaver[int]):
         loaded = ctx.attached(_Loaded)
         async with loaded.lock:
             if thread_id not in loaded.threads:
-                thread = Thread(await _log(ctx, thread_id).items())
-                service = ctx.target.partition("/")[0]
-                ctx.attached(Ids).begin(f"{service}/{ctx.key()}/{thread_id}", (each.id for each in thread.heads))
+                thread = loaded.threads[thread_id] = await _read(ctx, thread_id)
                 for head in thread.heads:
                     self._tell_conversation(ctx, thread_id, head)
-                loaded.threads[thread_id] = thread
             return loaded.threads[thread_id]
 
     def _tell_conversation(self, ctx: ObjectSharedContext, thread_id: str, head: Saved) -> None:
@@ -242,6 +241,14 @@ def _config(thread_id: str, ns: str, id: str) -> RunnableConfig:
 
 def _log(ctx: ObjectSharedContext, thread_id: str) -> StateLog:
     return StateLog(ctx, f"thread {thread_id}")
+
+
+async def _read(ctx: ObjectSharedContext, thread_id: str) -> Thread:
+    """The thread as it is in the state. The ids of all that comes after it follow from it."""
+    thread = Thread(await _log(ctx, thread_id).items())
+    service = ctx.target.partition("/")[0]
+    ctx.attached(Ids).begin(f"{service}/{ctx.key()}/{thread_id}", (each.id for each in thread.heads))
+    return thread
 
 
 def _sorted(values: Mapping[str, Any]) -> dict[str, Any]:
