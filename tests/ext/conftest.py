@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pattern" in metafunc.fixturenames and metafunc.cls is not None:
-        found = list(catalogue.patterns(metafunc.cls.VERSION))
+        found = list(catalogue.patterns())
         metafunc.parametrize("pattern", found, ids=[each.name for each in found])
     if "page" in metafunc.fixturenames and metafunc.cls is not None:
         metafunc.parametrize("page", pages_of(metafunc.cls.ENVIRONMENT), ids=name_of)

@@ -1,4 +1,4 @@
-"""Which versions of which pattern there are in `examples/`, and which are still to come."""
+"""Which patterns there are in `examples/`, each in all versions."""
 
 from collections.abc import Iterator
 from importlib import import_module
@@ -10,40 +10,38 @@ from tests.ext.patterns.pattern import Pattern
 
 EXAMPLES = ROOT / "examples"
 
-BY_HAND = {"plain", "with_litellm"}
-SDKS = {"with_openai_agents", "with_pydantic_ai", "with_adk", "with_langchain"}
-ALL = BY_HAND | SDKS
+VERSIONS = {"plain", "with_openai_agents", "with_pydantic_ai", "with_adk", "with_langchain", "with_litellm"}
+"""What there is to be of each pattern."""
 
-VERSIONS: dict[str, set[str]] = {
-    "chat": ALL,
-    "error_handling": ALL,
-    "approval": ALL,
-    "approval_with_timeout": ALL,
-    "parallel_tools": ALL,
-    "local_agents": ALL,
-    "remote_agents": BY_HAND,
-    "claim_approval": ALL,
-    "sub_workflow": ALL,
-    "sequential": ALL,
-    "parallel": ALL,
-    "orchestrator_workers": BY_HAND,
-    "evaluator_optimizer": BY_HAND,
-    "racing": BY_HAND,
-    "interrupt": BY_HAND,
-    "saga": ALL,
-    "notify": BY_HAND,
-    "mcp_tools": ALL,
-}
-"""What there is to be of each pattern, at least."""
+FOLDERS = (
+    "chat",
+    "error_handling",
+    "approval",
+    "approval_with_timeout",
+    "parallel_tools",
+    "local_agents",
+    "remote_agents",
+    "claim_approval",
+    "sub_workflow",
+    "sequential",
+    "parallel",
+    "orchestrator_workers",
+    "evaluator_optimizer",
+    "racing",
+    "interrupt",
+    "saga",
+    "notify",
+    "mcp_tools",
+)
+"""The patterns."""
 
 
-def patterns(version: str) -> Iterator[Pattern]:
-    """Every way through every pattern that has this version."""
-    for folder in VERSIONS:
-        if version in versions(folder):
-            yield from (
-                each for each in vars(import_module(f"tests.ext.patterns.{folder}")).values() if _is_of(each, folder)
-            )
+def patterns() -> Iterator[Pattern]:
+    """Every way through every pattern."""
+    for folder in FOLDERS:
+        yield from (
+            each for each in vars(import_module(f"tests.ext.patterns.{folder}")).values() if _is_of(each, folder)
+        )
 
 
 def versions(folder: str) -> set[str]:

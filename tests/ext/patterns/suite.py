@@ -61,8 +61,6 @@ class Examples:
         assert stumbling.answered_twice == []
 
     async def test_who_waits_for_what_it_cancelled_can_be_cancelled(self, model: ScriptedModel) -> None:
-        if self.VERSION not in catalogue.versions("interrupt"):
-            pytest.skip("there is no such version")
         outcome = await interrupt.cancelled_as_it_waits(self.VERSION)
         assert outcome.failure is not None
         assert outcome.failure.code == 409
