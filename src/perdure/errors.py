@@ -1,4 +1,4 @@
-"""Every error that perdure raises, in one tree; a class is what a caller would do differently.
+"""The errors of perdure, in one tree; a class is what a caller would do differently.
 
 PerdureError
 ├── UsageError                 the request or the code is wrong; the message says what to change     400
@@ -15,13 +15,13 @@ PerdureError
 │   ├── TooEarly               the invocation has not begun yet                                      425
 │   ├── NotOffered             the open interface has it, this engine does not                       501
 │   ├── TooLarge               a body above its limit                                                413
-│   ├── Unauthenticated        the request's signature is missing, stale, or of an unknown engine     401
+│   ├── Unauthenticated        the request's signature is missing, stale, or of an unknown engine    401
+│   ├── DeploymentRejected     an endpoint's manifest cannot be accepted                       400, 409
 │   └── NotInHandler           a context was asked for outside of a handler
 ├── ProtocolError
 │   ├── LocalProtocolError     our own side broke the service protocol: a bug here
 │   └── RemoteProtocolError    the peer broke it: the attempt fails and is made again
 ├── TransportError             the connection to a service failed: the attempt is made again
-├── DeploymentRejected         an endpoint's manifest cannot be accepted
 ├── PortUnavailable            a port to listen on cannot be had: choose another, or stop who has it
 ├── StoreError                 the store cannot be read or written: the engine stops
 │   └── StoreLocked            another engine holds it
@@ -36,6 +36,12 @@ RetryableError                 raised by handlers: the attempt is made again, af
 SdkInternalBaseException       control flow of the SDK (a BaseException): handlers must let it pass
 ├── SuspendedException         the attempt ends here and goes on later
 └── SdkInternalException       the attempt ends here: it failed
+
+What only one part raises is defined there, as one of these. Callers meet, as a PerdureError, of clients `HttpError` and
+`InvocationFailed` (`sdk/client_errors.py`), of replay `JournalMismatch` (`sdk/journal.py`), of models
+`ModelUnavailable` (`llm/weights.py`), of the CLI `EngineUnreachable`, `RequestRefused` (`cli/remote.py`) and
+`ImportFailed` (`cli/exits.py`). As an HTTP status only they see `NoSuchPath`, `TooSlow`, `UnsupportedMediaType`,
+`BadQuery`, `TooManyQueries` and `QueryFailed` (`server/`).
 """
 
 import errno

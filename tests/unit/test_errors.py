@@ -1,12 +1,33 @@
 """The errors that have a behaviour of their own."""
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
 import pytest
 
+from perdure import errors
 from perdure.errors import SuspendedException, UnknownTarget, is_internal_exception
+
+
+def drawn() -> dict[str, str | None]:
+    """The classes that the docstring draws, each with the one that it is drawn under."""
+    tree: dict[str, str | None] = {}
+    above: list[str] = []
+    for line in (errors.__doc__ or "").partition("What only one part")[0].splitlines():
+        found = re.match(r"((?:│   |    )*(?:[├└]── )?)([A-Z]\w+)(?:  |$)", line)
+        if found is not None:
+            depth = len(found[1]) // 4
+            above[depth:] = [found[2]]
+            tree[found[2]] = above[depth - 1] if depth else None
+    return tree
+
+
+def test_the_tree_that_is_drawn_is_the_tree_that_there_is() -> None:
+    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, BaseException)]
+    bases = {each.__name__: each.__base__.__name__ for each in classes if each.__base__ is not None}
+    assert drawn() == {name: base if base in bases else None for name, base in bases.items()}
 
 
 def test_the_sdks_control_flow_is_found_through_what_wraps_it() -> None:
