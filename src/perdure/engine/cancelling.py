@@ -25,7 +25,7 @@ def cancel(ledger: Ledger, invocation: Invocation) -> str | None:
 
 
 def _cancel(ledger: Ledger, invocation: Invocation, notes: list[str]) -> list[Invocation]:
-    """Cancel this one; those that it waits for, where its code may not do so."""
+    """Cancel one invocation; returns the callees that are to be cancelled too, as its code may not do so."""
     if invocation.status in (Status.SCHEDULED, Status.PENDING):
         ledger.fail(invocation, CANCELLED, "cancelled")
         return []

@@ -122,11 +122,29 @@ class CancelRequested(Struct, frozen=True):
     kill_after_ms: int | None = None
 
 
+class KillRequested(Struct, frozen=True):
+    """An operator ends an invocation, and those that it waits for, at once."""
+
+    request: int
+    invocation_id: InvocationId
+
+
 class PauseRequested(Struct, frozen=True):
     """An operator wants no more attempts at an invocation until it is resumed."""
 
     request: int
     invocation_id: InvocationId
+
+
+class ResumeRequested(Struct, frozen=True):
+    """An operator wants a paused, suspended or backing-off invocation to be tried now.
+
+    `deployment`: `keep` (the one it is pinned to), `latest`, or an id.
+    """
+
+    request: int
+    invocation_id: InvocationId
+    deployment: str = "keep"
 
 
 class RestartRequested(Struct, frozen=True):
@@ -161,24 +179,6 @@ class CommitAwaited(Struct, frozen=True):
     """Somebody wants to go on when all that was applied before is committed."""
 
     request: int
-
-
-class KillRequested(Struct, frozen=True):
-    """An operator ends an invocation, and those that it waits for, at once."""
-
-    request: int
-    invocation_id: InvocationId
-
-
-class ResumeRequested(Struct, frozen=True):
-    """An operator wants a paused, suspended or backing-off invocation to be tried now.
-
-    `deployment`: `keep` (the one it is pinned to), `latest`, or an id.
-    """
-
-    request: int
-    invocation_id: InvocationId
-    deployment: str = "keep"
 
 
 Setting: TypeAlias = tuple[str, str, bytes | None]
@@ -221,11 +221,11 @@ Event: TypeAlias = (
     | CancelRequested
     | KillRequested
     | PauseRequested
+    | ResumeRequested
     | RestartRequested
     | PurgeRequested
     | StatePatched
     | CommitAwaited
-    | ResumeRequested
     | SettingsChanged
     | ScheduleTriggered
     | DeploymentChanged

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar, assert_never
 
-from perdure.engine import attempts, firing, interventions, operations, retention
+from perdure.engine import attempts, due, firing, interventions, operations
 from perdure.engine.answers import Answer, Done
 from perdure.engine.commands import MESSAGES, CommandRejected, promises
 from perdure.engine.effects import Respond
@@ -30,13 +30,10 @@ from perdure.engine.events import (
     Submitted,
     TimersDue,
 )
-from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger
 from perdure.engine.mutation import Mutation
 from perdure.engine.replay import check_command, issue
-from perdure.engine.timers import KILL, START, Timer
 from perdure.errors import PerdureError, RemoteProtocolError
-from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.failure_codes import PROTOCOL_VIOLATION
 from perdure.protocol.messages import MessageType, is_command
 
@@ -74,7 +71,7 @@ class Processor:
             case AttemptInterrupted():
                 attempts.on_interrupted(ledger, event)
             case TimersDue():
-                _on_timers_due(ledger, event)
+                due.on_timers_due(ledger, event)
             case SignalSent():
                 operations.on_signal(ledger, event)
             case PromiseCompleted():
@@ -144,31 +141,3 @@ def _on_message(ledger: Ledger, event: MessageReceived) -> None:
         attempts.reject(ledger, invocation, error.code, str(error))
     except RemoteProtocolError as error:
         attempts.reject(ledger, invocation, PROTOCOL_VIOLATION, str(error))
-
-
-def _on_timers_due(ledger: Ledger, event: TimersDue) -> None:
-    firing.fire_due(ledger, event.limit)
-    retention.purge_expired(ledger)
-    for _ in range(event.limit):
-        timer = ledger.timers.pop_due(ledger.now_ms)
-        if timer is None:
-            return
-        _fire(ledger, timer)
-
-
-def _fire(ledger: Ledger, timer: Timer) -> None:
-    _, number, completion_id = timer
-    if completion_id < START:
-        attempts.on_retry_due(ledger, number, -completion_id)
-        return
-    invocation = ledger.find_number(number)
-    if invocation is None or invocation.status is Status.COMPLETED:
-        return  # its timers have left the store with its end
-    ledger.batch.timers[timer] = False
-    if completion_id == KILL:
-        interventions.kill(ledger, invocation)
-    elif completion_id != START:
-        notification = pb.NotificationMessage(completion_id=completion_id, void=pb.Void())
-        ledger.notify(invocation, MessageType.SLEEP_COMPLETION, notification)
-    elif invocation.status is Status.SCHEDULED:
-        ledger.begin(invocation)

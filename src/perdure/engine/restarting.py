@@ -12,10 +12,11 @@ from perdure.protocol.messages import Envelope, MessageType, is_command
 
 
 class Restarted(Struct, frozen=True):
-    """Which one, and entries of its journal with the version of the protocol that they are in, 0 where there are none.
+    """The invocation that has ended, and what the new one takes over of it: entries of its journal, with the version of
+    the protocol that they are in, which is 0 where there are none.
 
     `pinned`: the new one runs where it was resolved; else where it is resolved when it begins.
-    `seeded_by`: whose random numbers are in the entries.
+    `seeded_by`: the invocation whose random numbers are in the entries.
     """
 
     id: InvocationId

@@ -19,7 +19,7 @@ GONE = 410
 def purge_expired(ledger: Ledger) -> None:
     """Purge some of what has expired; the ledger knows when to come back.
 
-    What is not committed yet, or is to go with what is not, is left for after that: the store does not know it yet.
+    Where a change or a purge is not committed yet, nothing is done: the store does not show it so far.
     """
     if ledger.next_expiry_ms is None or ledger.next_expiry_ms > ledger.now_ms:
         return
@@ -41,7 +41,7 @@ def purge_expired(ledger: Ledger) -> None:
 
 
 def purge(ledger: Ledger, invocation: Invocation, rows_max: int = ROWS_MAX) -> int:
-    """Purge of an invocation what has expired, up to so many rows; how many went."""
+    """Purge of an invocation what has expired, up to so many rows; returns how many rows that were."""
     length = invocation.journal_length
     going = range(max(0, length - rows_max), length)
     ledger.batch.purged_entries += [(invocation.number, index) for index in going]

@@ -7,7 +7,7 @@ from perdure.protocol.ids import DeploymentId
 
 
 def way_on(invocation: Invocation, registry: Registry) -> str:
-    """For one that is paused: half a sentence."""
+    """What lets a paused invocation go on, as half a sentence."""
     gone = removed(invocation, registry)
     if gone is not None:
         return gone
@@ -21,7 +21,7 @@ def way_on(invocation: Invocation, registry: Registry) -> str:
 
 
 def removed(invocation: Invocation, registry: Registry) -> str | None:
-    """The same where its deployment is gone, whatever else it waits for; else None."""
+    """That the deployment of an invocation was removed, and what lets it go on elsewhere; None where it was not."""
     if invocation.deployment_id is None or DeploymentId(invocation.deployment_id) in registry.deployments:
         return None
     return (
@@ -31,7 +31,7 @@ def removed(invocation: Invocation, registry: Registry) -> str | None:
 
 
 def after_mismatch(invocation: Invocation, registry: Registry) -> str:
-    """For one that is being paused since its journal does not fit its code: the end of that message."""
+    """What lets an invocation go on that is paused as its journal does not fit its code: the end of that message."""
     resume = f"perdure invocations resume {invocation.id}"
     if _is_embedded(invocation, registry):
         return f"It is paused. With the code mended, start the engine again, then `{resume}`."

@@ -36,7 +36,7 @@ class Introspection:
         self.store = store
 
     def attempts(self) -> Iterator[AttemptNow]:
-        """All at the time of the first; others may have their turn before the last."""
+        """All attempts as of when the first is asked for; the loop may turn between two of them."""
         in_memory, backing_off = list(self._ledger.invocations_in_memory()), self._ledger.backing_off()
         for invocation in in_memory:
             if invocation.status in (Status.RUNNING, Status.BACKING_OFF):

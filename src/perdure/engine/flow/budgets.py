@@ -1,4 +1,5 @@
-"""A budget: what one limit gives to one thing, who has of it, and who waits for it."""
+"""A budget: how many attempts one limit lets run at once, and how many begin in a time; which hold its slots, and how
+many invocations wait for one."""
 
 from typing import TypeAlias
 
@@ -7,7 +8,7 @@ from perdure.engine.flow.rules import Level, Rate, Rule
 _RETRY_MS = 1_000
 _RETRY_MS_MAX = 60_000
 _NOBODY: dict[int, None] = {}
-"""Shared by all budgets of which nobody idles, as most do not where each lane has its own; it stays empty."""
+"""Shared by all budgets of which no attempt idles, which are most where each lane has its own; it stays empty."""
 
 
 class Gate:
@@ -50,9 +51,10 @@ class Gate:
 class Budget:
     """One limit and its use. Only the scheduler changes it.
 
-    `waiting` counts those that wait on a way through here, `fresh` those of them that have not begun, and `arriving`
-    those that will, once their row is on disk. `idle` are the attempts that hold a slot and only wait for something,
-    the longest first; `leaving` those of them that were asked to give it up.
+    `waiting` counts the invocations that need a slot of it and wait, be it for this one or another's, `fresh` those of
+    them that have not begun, and `arriving` those that will wait once their row is on disk. `idle` are the attempts
+    that hold a slot and only wait for something, the longest first; `leaving` those of them that were asked to give it
+    up.
     """
 
     __slots__ = (
@@ -107,7 +109,7 @@ class Budget:
         return self.rule.limits.backlog if self.rule is not None else None
 
     def at_rest(self, now_ms: int) -> bool:
-        """Whether one that is made anew would be the same."""
+        """Whether it can be forgotten, as a new one would be the same: nothing waits, and no slot or permit is used."""
         unused = self.gate is None or self.gate.permits(now_ms) >= self.gate.rate.at_once
         return unused and not (self.used or self.waiting or self.arriving)
 
@@ -116,7 +118,7 @@ class Budget:
         return min(max(_RETRY_MS, self.gate.due_ms(now_ms) - now_ms if self.gate else 0), _RETRY_MS_MAX)
 
     def would_wait(self, now_ms: int) -> int:
-        """How many would wait to begin here if one more came."""
+        """How many invocations would wait to begin here if one more came."""
         free = self.concurrency - self.used if self.concurrency is not None else self.fresh + self.arriving + 1
         if self.gate is not None:
             free = min(free, self.gate.permits(now_ms))
@@ -124,9 +126,10 @@ class Budget:
 
 
 Way: TypeAlias = tuple[Budget, ...]
-"""All budgets that the invocations of a lane pass, from the one shared by most to the one shared by fewest."""
+"""All budgets of which the invocations of a lane need a slot, from the one shared by most to the one shared by fewest.
+"""
 
 
 def used_up(way: Way, *, begun: bool) -> Budget | None:
-    """A budget that keeps an invocation from starting: of several, the one shared by fewest."""
+    """The budget that keeps an invocation from starting, if one does: of several, the one shared by fewest."""
     return next((each for each in reversed(way) if each.full or not (begun or each.open)), None)

@@ -1,22 +1,24 @@
-"""Those of one lane that wait: the more urgent first, then what has begun, then the older."""
+"""The invocations of one lane that wait for a slot, in order: by urgency, then those that have begun, then by age."""
 
 from functools import cache
 from typing import TypeAlias
 
 from perdure.engine.flow.numbers import Numbers
 
-BEGUN, FRESH = 0, 1  # what has begun goes before what has not, and takes no permits of a rate
+BEGUN, FRESH = 0, 1  # the two kinds: an invocation that has begun goes before the others, and takes no permit of a rate
 _PRIORITY_MAX = 100
 _NUMBER_BITS = 52
 _URGENCY_AT = _NUMBER_BITS + 1  # between number and urgency is the kind
 
 Offers: TypeAlias = tuple[int | None, int | None]
-"""The least urgency number of what could start, of the begun and of the fresh ones."""
+"""How urgent the first invocation is that could start, of those that have begun and of the fresh ones: the smaller the
+number, the more urgent; None where none could."""
 NOTHING: Offers = (None, None)
 
 
 class Queue:
-    """One that waits alone is no more than its standing: there may be a million lanes, and one in each."""
+    """Where one invocation waits alone, only its standing is kept, a whole number: there may be a million lanes, with
+    one invocation in each."""
 
     __slots__ = ("_waiting",)
 
@@ -28,7 +30,7 @@ class Queue:
         return any(waiting) if isinstance(waiting, tuple) else waiting is not None
 
     def counts(self) -> tuple[int, int]:
-        """How many begun and fresh ones wait."""
+        """How many invocations wait that have begun, and how many fresh ones."""
         waiting = self._waiting
         if isinstance(waiting, tuple):
             return len(waiting[BEGUN]), len(waiting[FRESH])
@@ -36,7 +38,7 @@ class Queue:
         return int(kind == BEGUN), int(kind == FRESH)
 
     def first(self) -> Offers:
-        """The urgencies of those that come first."""
+        """How urgent the first invocation of each kind is."""
         waiting = self._waiting
         if isinstance(waiting, tuple):
             begun, fresh = waiting
@@ -47,7 +49,7 @@ class Queue:
         return NOTHING if waiting is None else _alone(waiting >> _URGENCY_AT, _kind(waiting))
 
     def add(self, number: int, priority: int, *, begun: bool) -> bool:
-        """Takes one in; whether it is the first of its kind."""
+        """An invocation comes to wait; whether it is the first of its kind by that."""
         standing = _standing(number, priority, begun=begun)
         waiting = self._waiting
         if waiting is None:
@@ -62,7 +64,7 @@ class Queue:
         return numbers.first() == standing
 
     def remove(self, number: int, priority: int, *, begun: bool) -> bool:
-        """Takes one out; whether it was here."""
+        """An invocation waits no longer; whether it did."""
         standing = _standing(number, priority, begun=begun)
         waiting = self._waiting
         if isinstance(waiting, tuple):
@@ -73,7 +75,7 @@ class Queue:
         return True
 
     def pop(self, *, begun: bool) -> int:
-        """Takes out the first of a kind; there must be one."""
+        """The first invocation of a kind, which waits no longer; there must be one."""
         waiting = self._waiting
         if isinstance(waiting, tuple):
             standing = waiting[BEGUN if begun else FRESH].pop_first()
@@ -88,24 +90,24 @@ class Queue:
         return standing in waiting[BEGUN if begun else FRESH] if isinstance(waiting, tuple) else waiting == standing
 
     def ahead_of(self, number: int, priority: int, *, begun: bool) -> int:
-        """How many go before one that is here."""
+        """How many invocations go before one that waits here."""
         standing = _standing(number, priority, begun=begun)
         waiting = self._waiting
         return sum(numbers.before(standing) for numbers in waiting) if isinstance(waiting, tuple) else 0
 
     def take_over(self, other: "Queue") -> None:
-        """All who wait in the other one wait here; the other is not used any more."""
+        """All invocations that wait in the other queue wait here; the other is not used any more."""
         self._waiting = other._waiting
 
 
 @cache
 def _alone(urgency: int, kind: int) -> Offers:
-    """What one that waits alone offers: the same object for all that are equal."""
+    """The offers of a queue in which one invocation waits: the same object for all that are equal, to save memory."""
     return (urgency, None) if kind == BEGUN else (None, urgency)
 
 
 def _standing(number: int, priority: int, *, begun: bool) -> int:
-    """What orders those who wait, from the high bits to the low ones: urgency, kind, age."""
+    """The number by which invocations are ordered; from its high bits to the low ones: urgency, kind, age."""
     return (_PRIORITY_MAX - priority) << _URGENCY_AT | (BEGUN if begun else FRESH) << _NUMBER_BITS | number
 
 

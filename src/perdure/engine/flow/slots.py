@@ -1,8 +1,9 @@
-"""The scheduler: gives the slots of all limits to those who wait for them, fairly, and without ever looking at all.
+"""The scheduler: gives the slots of all limits to the invocations that wait for them, fairly, and without ever looking
+at all of them.
 
 An attempt holds a slot of each budget on its way (the engine's, and that of each limit that matches) from its start
 until it suspends, fails or ends. A permit of a rate is taken by an invocation's first start only. Whatever could start,
-starts: no slot is idle while somebody waits who needs no more than what is free.
+starts: no slot is free while an invocation waits that needs no more than what is free.
 """
 
 import heapq
@@ -33,7 +34,7 @@ class Position(Struct, frozen=True):
 
 
 class LimitUse(Struct, frozen=True):
-    """A limit and its use now; `waiting` counts all that wait on a way through it."""
+    """A limit and its use now; `waiting` counts all invocations that wait and need a slot of it."""
 
     name: str
     level: Level
@@ -82,7 +83,7 @@ class Slots:
     def book(self) -> RuleBook:
         return self._book
 
-    # ---- those who want a slot ----
+    # ---- invocations that want a slot ----
 
     def refusal(self, lane: Lane, pending: int, now_ms: int) -> Refusal | None:
         """Which backlog is full for one more from outside; `pending` are those that wait to begin elsewhere."""
@@ -96,7 +97,7 @@ class Slots:
         return None
 
     def announce(self, lane: Lane) -> None:
-        """One that has not begun will be offered as soon as its row is on disk: backlogs count it from now on."""
+        """An invocation that has not begun is offered as soon as its row is on disk: backlogs count it from now on."""
         for budget in self._way(lane):
             budget.arriving += 1
 
@@ -143,7 +144,7 @@ class Slots:
         return True
 
     def take(self, now_ms: int) -> int | None:
-        """The next one to start, which has its slots by this; None if nothing can."""
+        """The next invocation to start, which has its slots by this; None if none can."""
         self._open_gates(now_ms)
         best = self._tree.best()
         if best is None:
@@ -170,7 +171,7 @@ class Slots:
             if was_full:
                 self._tree.budget_changed(budget)
 
-    # ---- those who hold one and do nothing ----
+    # ---- attempts that hold a slot and only wait ----
 
     def idles(self, number: int) -> None:
         """The attempt only waits for something: it could give up its slots."""
@@ -205,7 +206,7 @@ class Slots:
     # ---- rates ----
 
     def next_due_ms(self) -> int | None:
-        """When a rate lets the next one through; None if no rate holds anything back."""
+        """When a rate lets the next invocation begin; None if no rate holds any back."""
         return self._gates_due[0][0] if self._gates_due and self._engine.fresh else None
 
     def _open_gates(self, now_ms: int) -> None:
@@ -329,7 +330,7 @@ class Slots:
             budget.fresh -= not begun
 
     def _sweep(self, now_ms: int) -> None:
-        """Forget the budgets at which nothing happens. Seldom enough to cost nothing: each time for twice as many."""
+        """Forget the budgets that can be; the next time is when there are twice as many, so that it costs little."""
         self._former.clear()
         self._budgets = {name: each for name, each in self._budgets.items() if not each.at_rest(now_ms)}
         self._sweep_at = 2 * len(self._budgets) + _BUDGETS_TO_SWEEP

@@ -19,7 +19,7 @@ from perdure.engine.flow.queue import BEGUN, FRESH, NOTHING, Offers, Queue
 
 
 class Line(Queue):
-    """The queue of one lane at its place in the tree; `own` are the budgets that none but it passes here."""
+    """The queue of one lane at its place in the tree; `own` are the budgets that no other line passes here."""
 
     __slots__ = ("lane", "offers", "own", "parent", "turn")
 
@@ -36,7 +36,7 @@ class Line(Queue):
         return self.parent.way + self.own
 
     def offering(self) -> Offers:
-        """What its own budgets let through of those who wait."""
+        """How urgent the first invocations are that its own budgets would let start now."""
         open = True
         for budget in self.own:
             if budget.full:
@@ -46,7 +46,7 @@ class Line(Queue):
         return offers if open else (offers[BEGUN], None)
 
     def below(self, budget: Budget) -> Offers:
-        """What would come if this one of its own budgets had a slot."""
+        """The same, were a slot free in this budget, one of its own; the budgets above it are not looked at."""
         offers = self.first()
         for each in reversed(self.own):
             if not each.open:
@@ -73,11 +73,11 @@ class Node:
         self.turns = (Turns(BEGUN), Turns(FRESH))
 
     def offering(self) -> Offers:
-        """What the budget lets through of what there is below."""
+        """How urgent the first invocations below are that its budget would let start now."""
         return NOTHING if self.budget.full else self.below(self.budget)
 
     def below(self, budget: Budget) -> Offers:
-        """What would come if its budget had a slot."""
+        """The same, were a slot free in its budget."""
         begun = self.turns[BEGUN].first()
         fresh = self.turns[FRESH].first() if budget.open else None
         return begun[0] if begun is not None else None, fresh[0] if fresh is not None else None
@@ -152,7 +152,8 @@ class Places:
 
 
 class Tree:
-    """All that wait. `wanted` gathers full budgets for which there is more to start: somebody may take them out."""
+    """All invocations that wait. `wanted` gathers the budgets that are full, hold attempts that only wait, and keep
+    others from starting: whoever asks the former to suspend takes these budgets out."""
 
     def __init__(self, engine: Budget) -> None:
         self.wanted: dict[Budget, None] = {}
@@ -189,7 +190,7 @@ class Tree:
         return line
 
     def best(self) -> tuple[Line, bool] | None:
-        """The line that starts one now, and whether it is one that has begun; None if nothing can."""
+        """The line whose first invocation may start now, and whether that has begun; None if none may."""
         node = self._root
         if node.budget.full:
             return None

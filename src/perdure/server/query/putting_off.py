@@ -1,7 +1,7 @@
-"""Where a `waiting_reason` can be put off until its row leaves the query: where it is only given out, on and on.
+"""Where a `waiting_reason` can be made late, for the rows of the result only: where selects pass it on unseen.
 
 Each is a sentence that the engine makes in its loop, and SQLite makes all columns of a row before it sorts and cuts. So
-what a select gives out may be an invocation's number (`Kind.REASON`), as long as nothing looks at it.
+a select may have an invocation's number (`Kind.REASON`) in its place, as long as no condition or function looks at it.
 """
 
 from sqlglot import exp
