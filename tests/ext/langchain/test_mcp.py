@@ -81,7 +81,8 @@ async def test_replay_asks_the_server_nothing_again(chat: ChatOpenAI, model: Scr
         found = [each.message for each in h.envelopes(seen.id)]
     assert written(log) == ["started", "started", "milk"]  # for the list, and for the call
     [listed, *_] = [json.loads(each.value.content) for each in found if type(each).__name__ == "NotificationMessage"]
-    assert [each["name"] for each in listed] == ["note", "fail"]
+    assert {**listed["tool_list"], "latency_ms": 0} == {"server": "notes", "tools": ["note", "fail"], "latency_ms": 0}
+    assert [each["name"] for each in listed["response"]] == ["note", "fail"]
     assert [each.name for each in found if type(each).__name__ == "RunCommandMessage"][::2] == [
         "list tools of notes",
         "tool note",

@@ -1,8 +1,13 @@
 """Tools of MCP servers: the list of them is recorded, and each call is a step of its own."""
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from perdure.ext.codecs import PLAIN
 from perdure.ext.durable_here import durable_here
+from perdure.ext.steps import Entry, step
+from perdure.ext.tool_calls import TOOL_OPTIONS
 from perdure.sdk.capabilities.runs import RunOptions
 
 if TYPE_CHECKING:  # it is asked for only by who has such tools
@@ -22,8 +27,10 @@ async def durable_mcp_tools(
 
     ctx = durable_here("durable_mcp_tools")
     servers = [server_name] if server_name else list(client.connections)
-    options: RunOptions[Any] = run_options or RunOptions(max_attempts=3)
-    lists = [ctx.run_typed(f"list tools of {each}", _listed, options, client, each) for each in servers]
+    options = run_options or TOOL_OPTIONS
+    lists = await asyncio.gather(
+        *(step(ctx, f"list tools of {each}", partial(_listed, client, each), _entry(each), options) for each in servers)
+    )
     return [
         convert_mcp_tool_to_langchain_tool(
             None,
@@ -36,8 +43,15 @@ async def durable_mcp_tools(
             handle_tool_errors=client.handle_tool_errors,
         )
         for server, listed in zip(servers, lists, strict=True)
-        for tool in await listed
+        for tool in listed
     ]
+
+
+def _entry(server: str) -> Entry[list[dict[str, Any]]]:
+    def told(tools: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"server": server, "tools": [each["name"] for each in tools]}
+
+    return Entry("tool_list", told, "response", PLAIN)
 
 
 async def _listed(client: "MultiServerMCPClient", server: str) -> list[dict[str, Any]]:
