@@ -3,7 +3,7 @@
 import perdure
 from litellm_loop import MODEL
 from perdure import RunOptions
-from perdure.ext.litellm import Session, completion
+from perdure.ext.litellm import DurableSession, completion
 
 chat = perdure.VirtualObject("Chat")
 
@@ -13,7 +13,7 @@ PROMPT = {"role": "system", "content": "You are a helpful assistant. Answer in o
 @chat.handler()
 async def message(ctx: perdure.ObjectContext, text: str) -> str:
     """Answer a message. One at a time: the next message of a session waits for this one's answer."""
-    session = Session()
+    session = DurableSession()
     asked = {"role": "user", "content": text}
     messages = [PROMPT, *await session.messages(), asked]
     response = await completion(MODEL, messages, run_options=RunOptions(max_attempts=3))
@@ -25,7 +25,7 @@ async def message(ctx: perdure.ObjectContext, text: str) -> str:
 @chat.handler(kind="shared")
 async def history(ctx: perdure.ObjectSharedContext) -> list[dict[str, str]]:
     """All that was said, oldest first. It is read at any time, also while a message is being answered."""
-    return await Session().messages()
+    return await DurableSession().messages()
 
 
 app = perdure.app([chat])

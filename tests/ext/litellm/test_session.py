@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import perdure
-from perdure.ext.litellm import Session, completion
+from perdure.ext.litellm import DurableSession, completion
 from perdure.testing import Harness
 from perdure.testing.model import ScriptedModel
 from tests.ext.litellm.model_calls import recorded
@@ -17,7 +17,7 @@ chat = perdure.VirtualObject("Chat")
 
 @chat.handler()
 async def say(ctx: perdure.ObjectContext, text: str) -> str:
-    session = Session()
+    session = DurableSession()
     messages: list[Any] = [*await session.messages(), {"role": "user", "content": text}]
     message = (await completion("openai/gpt-4o-mini", messages)).choices[0].message
     await session.add(messages[-1], message)
@@ -26,7 +26,7 @@ async def say(ctx: perdure.ObjectContext, text: str) -> str:
 
 @chat.handler(kind="shared")
 async def history(ctx: perdure.ObjectSharedContext) -> list[dict[str, Any]]:
-    return await Session().messages()
+    return await DurableSession().messages()
 
 
 async def test_a_turn_records_what_is_new_however_long_the_session(model: ScriptedModel) -> None:
@@ -50,7 +50,7 @@ async def test_a_plain_service_has_no_state_for_a_session() -> None:
 
     @plain.handler()
     async def add(ctx: perdure.Context) -> None:
-        await Session().add({"role": "user", "content": "hello"})
+        await DurableSession().add({"role": "user", "content": "hello"})
 
     async with Harness(plain, disable_retries=True) as h:
         with pytest.raises(AssertionError, match="make it a VirtualObject"):
@@ -62,7 +62,7 @@ async def test_a_shared_handler_cannot_add_to_a_session() -> None:
 
     @shared.handler(kind="shared")
     async def add(ctx: perdure.ObjectSharedContext) -> None:
-        await Session().add({"role": "user", "content": "hello"})
+        await DurableSession().add({"role": "user", "content": "hello"})
 
     async with Harness(shared, disable_retries=True) as h:
         with pytest.raises(AssertionError, match="is a shared handler"):

@@ -129,7 +129,7 @@ async def marked() -> str:
         ({"tools": [Tool(marked, name="fetch")]}, {}),
         ({"tools": [Tool(fetch, metadata={"perdure": Step()})]}, {}),
         ({"toolsets": [FunctionToolset([fetch]).with_metadata(perdure=Step())]}, {}),
-        ({"tools": [fetch]}, {"tools": Step()}),
+        ({"tools": [fetch]}, {"recorded": {"fetch": Step()}}),
     ],
     ids=["a mark", "its metadata", "its toolset's metadata", "an argument"],
 )

@@ -11,13 +11,15 @@ from perdure.ext.adk.plugin import DurablePlugin
 from perdure.ext.adk.sessions import DurableSessionService
 from perdure.ext.adk.summaries import DurableEventSummarizer
 from perdure.ext.remote_tools import remote_tool
-from perdure.ext.tool_calls import as_step, with_context
+from perdure.ext.tool_calls import Step, WithContext, as_step, with_context
 from perdure.sdk.context import current_context, current_object_context
 
 __all__ = [
     "DurableEventSummarizer",
     "DurablePlugin",
     "DurableSessionService",
+    "Step",
+    "WithContext",
     "as_step",
     "current_context",
     "current_object_context",

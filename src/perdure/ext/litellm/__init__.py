@@ -12,14 +12,14 @@ Extra `litellm`.
 """
 
 from perdure.ext.litellm.model import completion
-from perdure.ext.litellm.session import Session
+from perdure.ext.litellm.session import DurableSession
 from perdure.ext.litellm.tools import call_tools, tool_of
 from perdure.ext.remote_tools import remote_tool
 from perdure.ext.tool_calls import Step, WithContext, as_step, tool_call, with_context
 from perdure.sdk.context import current_context, current_object_context
 
 __all__ = [
-    "Session",
+    "DurableSession",
     "Step",
     "WithContext",
     "as_step",

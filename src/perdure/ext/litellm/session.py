@@ -8,7 +8,7 @@ from perdure.ext.litellm.messages import Message, recorded, sent
 from perdure.ext.state_log import StateLog
 
 
-class Session:
+class DurableSession:
     """The messages of the object that this code runs in; those of several agents are kept apart by `name`.
 
     A turn writes only the messages that it adds, and its model calls refer to those that were loaded.
@@ -16,7 +16,7 @@ class Session:
 
     def __init__(self, name: str = "messages") -> None:
         self._name = name
-        self._context = durable_here("Session")
+        self._context = durable_here("DurableSession")
         self._log = StateLog(self._context, name)
 
     async def messages(self) -> list[dict[str, Any]]:

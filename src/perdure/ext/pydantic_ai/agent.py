@@ -1,6 +1,6 @@
 """An agent that runs durably in handlers, as its users know it: `DurableAgent(agent)` in the place of `agent`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
@@ -32,14 +32,14 @@ class DurableAgent(WrapperAgent[AgentDepsT, OutputDataT]):
         wrapped: AbstractAgent[AgentDepsT, OutputDataT],
         *,
         run_options: RunOptions[Any] | None = None,
-        tools: Recording | None = None,
+        recorded: Mapping[str, Recording] | None = None,
         event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(wrapped)
         self._durability = PerdureDurability[AgentDepsT](
             run_options=run_options,
-            tools=tools,
+            recorded=recorded,
             event_stream_handler=event_stream_handler or wrapped.event_stream_handler,
             # Fixed here: a run may name the agent after the caller's variable, which depends on who calls first.
             name=name or wrapped.name or "agent",

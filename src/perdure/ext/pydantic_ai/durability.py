@@ -5,6 +5,7 @@ to `operations.py`. Steps run in the handler's own process. So models and toolse
 and may come with a run: the methods overridden below say so.
 """
 
+from collections.abc import Mapping
 from copy import copy
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -66,8 +67,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
     """Makes an agent durable: `Agent(..., capabilities=[PerdureDurability()])`, to be run in handlers, and only there.
 
     `run_options`: of each request to a model; without, the invocation's policy says how often it is tried.
-    `tools`: how tools are recorded whose functions and metadata say nothing; else a `def` as a step, and an `async def`
-    with the context.
+    `recorded`: how tools are recorded, by name: for those whose function cannot be marked.
     `event_stream_handler`: is given each event once, inside of a step.
     `name`: stands in the journal; else the agent's own. One that is in use must not change.
     """
@@ -87,13 +87,13 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         self,
         *,
         run_options: RunOptions[Any] | None = None,
-        tools: Recording | None = None,
+        recorded: Mapping[str, Recording] | None = None,
         event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(event_stream_handler=event_stream_handler, name=name)
         self._run_options = run_options
-        self._tools = tools
+        self._recorded = dict(recorded or {})
         self._models: WeakValueDictionary[str, Model] = WeakValueDictionary()
 
     # Where it runs
@@ -185,7 +185,7 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
         return super(PerdureDurability, named).for_agent(agent)
 
     def get_durable_operation_backend(self) -> Recorder:
-        return Recorder(self.name, self._run_options, self._tools)
+        return Recorder(self.name, self._run_options, self._recorded)
 
     def get_wrapper_toolset(self, toolset: AbstractToolset[AgentDepsT]) -> AbstractToolset[AgentDepsT] | None:
         """The toolsets of a run, also those that came with it, with all that they do outside recorded."""
@@ -193,14 +193,14 @@ class PerdureDurability(BaseDurabilityCapability[AgentDepsT]):
             return None
         connections: dict[str, Connection[AgentDepsT]] = {}
 
-        def recorded(leaf: AbstractToolset[AgentDepsT]) -> AbstractToolset[AgentDepsT]:
+        def wrapped(leaf: AbstractToolset[AgentDepsT]) -> AbstractToolset[AgentDepsT]:
             if is_of_server(leaf):
                 id = id_in_run(leaf.id, connections)
                 connections[id] = connection = Connection(leaf, id)
                 return self._build_mcp_toolset(connection)
             return self._wrap_leaf_toolset(leaf) or leaf
 
-        return toolset.visit_and_replace(recorded)
+        return toolset.visit_and_replace(wrapped)
 
     def _wrap_other_leaf_toolset(self, ts: AbstractToolset[AgentDepsT]) -> WrapperToolset[AgentDepsT] | None:
         """Toolsets of people's own: each call is a step. The framework's others only steer the agent's loop."""

@@ -4,7 +4,7 @@ Pydantic AI hands over all of them, typed: requests to models, calls of tools, t
 events to deliver. What a later version adds comes here too, and is recorded as a step under its own name.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -57,12 +57,12 @@ R = TypeVar("R")
 
 
 class Recorder(DurableOperationBackend[Any]):
-    """Records what one agent does. `model_options` hold for its model calls, `tools` for tools that say nothing."""
+    """Records what one agent does. `model_options` hold for its model calls, `recorded` for its tools, by name."""
 
-    def __init__(self, agent: str, model_options: RunOptions[Any] | None, tools: Recording | None) -> None:
+    def __init__(self, agent: str, model_options: RunOptions[Any] | None, recorded: Mapping[str, Recording]) -> None:
         self.agent = agent
         self.model_options = model_options
-        self.tools = tools
+        self.recorded = recorded
 
     def bind(self, operation: DurableOperation[P, W, R]) -> BoundDurableOperation[P, W, R]:
         return _Recorded(operation, self)
@@ -72,7 +72,7 @@ class Recorder(DurableOperationBackend[Any]):
     ) -> Recording:
         match operation.operation_id:
             case ToolsetCallToolId(toolset_kind=kind):
-                return recording_of(cast("ToolsetTool[Any] | None", tool), kind, self.tools)
+                return self.recorded.get(tool_name) or recording_of(cast("ToolsetTool[Any] | None", tool), kind)
             case _:
                 return Step()
 

@@ -1,4 +1,4 @@
-"""How a tool of an agent is recorded: what its function says, its metadata, or the agent."""
+"""How a tool of an agent is recorded: as its metadata says, or its function."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,8 +15,8 @@ METADATA_KEY: Final = "perdure"
 """Of a tool's metadata: `Tool(fn, metadata={"perdure": Step()})`, for functions that cannot be marked."""
 
 
-def recording_of(tool: "ToolsetTool[Any] | None", kind: str, otherwise: Recording | None) -> Recording:
-    """Its metadata's, else its function's own, else `otherwise`; what is not a function known here is a step."""
+def recording_of(tool: "ToolsetTool[Any] | None", kind: str) -> Recording:
+    """Its metadata's, else its function's own; what is not a function known here is a step."""
     if tool is None:
         return Step()
     said = (tool.tool_def.metadata or {}).get(METADATA_KEY)
@@ -26,7 +26,7 @@ def recording_of(tool: "ToolsetTool[Any] | None", kind: str, otherwise: Recordin
         what = f"the metadata {METADATA_KEY!r} of tool {tool.tool_def.name!r}"
         raise UsageError(f"{what} is {said!r}: it must be Step() or WithContext(), from perdure.ext.pydantic_ai")
     function = _function(tool) if kind == "function" else None
-    return Step() if function is None else how_recorded(function, otherwise)
+    return Step() if function is None else how_recorded(function)
 
 
 def steers(tool: "ToolsetTool[Any] | None") -> bool:
