@@ -8,14 +8,13 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from msgspec import Struct
 
 from perdure.errors import UsageError
+from perdure.protocol.header_syntax import is_header_name, is_header_value
 
 EMBEDDED_URI = "inproc://embedded"
 
 _NOT_IN_HOST_NAMES = re.compile(r"[\x00-\x20\x7f!\"#$%&'()*+,/:;<=>?@\[\\\]^`{|}]")
 _PORT = re.compile(r":\d*$", re.ASCII)
 _PORTS = {"http": 80, "https": 443}
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_NOT_IN_HEADER_VALUES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Address(Struct, frozen=True):
@@ -81,7 +80,7 @@ def _check_parts(parts: SplitResult) -> None:
 def _check_headers(headers: Mapping[str, str]) -> None:
     """Raises `UsageError` for what cannot be sent. Values are not shown: they may be secrets."""
     for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
+        if not is_header_name(name):
             raise UsageError(f"additional_headers: {name!r} is no header name: letters, digits and `-` make one")
-        if _NOT_IN_HEADER_VALUES.search(value):
+        if not is_header_value(value):
             raise UsageError(f"additional_headers: the value of {name!r} has a line break or another control character")

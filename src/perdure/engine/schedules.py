@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct, json
 from msgspec.structs import replace
 
-from perdure.engine.events import Target
+from perdure.engine.events import Setting, Target
 from perdure.engine.recurrence import next_due_ms
 from perdure.errors import UnknownSchedule
 from perdure.protocol.ids import InvocationId
@@ -25,7 +25,6 @@ CLOCK_SET_BACK_MS = 60 * 60 * 1000
 
 Overlap: TypeAlias = Literal["allow", "skip"]
 CatchUp: TypeAlias = Literal["once", "none"]
-Setting: TypeAlias = tuple[str, str, bytes | None]
 
 
 class Schedule(Struct, frozen=True, kw_only=True, omit_defaults=True):

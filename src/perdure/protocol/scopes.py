@@ -8,7 +8,10 @@ import re
 
 from perdure.errors import UsageError
 
-_LEVEL = re.compile(r"[a-zA-Z0-9_.-]{1,36}")
+LEVEL = "[a-zA-Z0-9_.-]{1,36}"
+"""A scope, or one level of a limit key, as a regular expression of Python and of JSON Schema."""
+
+_LEVEL = re.compile(LEVEL)
 _ALLOWED = "1 to 36 letters, digits, `_`, `.` and `-`"
 
 

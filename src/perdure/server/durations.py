@@ -55,6 +55,14 @@ def parse_duration_ms(text: str) -> int:
     return duration_ms
 
 
+def field_ms(name: str, text: str | None) -> int | None:
+    """What a field of a request says, if it says anything; the message of a `UsageError` begins with its name."""
+    try:
+        return None if text is None else parse_duration_ms(text)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+
+
 def _iso_ms(text: str) -> Decimal | None:
     match = _ISO.fullmatch(text)
     if match is None:

@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 
 from perdure.protocol.priorities import PRIORITY_MAX
+from perdure.protocol.scopes import LEVEL
 from perdure.server.ingress_targets import IdempotentTarget, InvocationTarget, WorkflowTarget
 
 JsonObject = dict[str, Any]
 
 _TEXT: JsonObject = {"type": "string"}
-_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_.-]{1,36}$"}
+_NAME = {"type": "string", "pattern": f"^{LEVEL}$"}
 
 
 def _parameter(place: str, name: str, description: str, schema: Mapping[str, Any] = _TEXT) -> JsonObject:
@@ -46,7 +47,7 @@ PARAMETERS: JsonObject = {
         "query",
         "limit-key",
         "One or two levels, `a` or `a/b`, under which the invocation counts; the header x-restate-limit-key wins",
-        {"type": "string", "pattern": "^([a-zA-Z0-9_.-]{1,36}(/[a-zA-Z0-9_.-]{1,36})?)?$"},
+        {"type": "string", "pattern": f"^({LEVEL}(/{LEVEL})?)?$"},
     ),
     "delay": {
         **_parameter("query", "delay", "When to begin: `10s`, `1h 30m`, `01:30:00`, or ISO 8601 such as `PT10S`"),

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 
 from perdure.engine import recurrence
 from perdure.engine.answers import Accepted, Answer
-from perdure.engine.events import ScheduleTriggered, SettingsChanged, Target
+from perdure.engine.events import ScheduleTriggered, Setting, SettingsChanged, Target
 from perdure.engine.faces.ask import Ask
 from perdure.engine.faces.changes import Changes
 from perdure.engine.firing import check_target
 from perdure.engine.ledger import Ledger
-from perdure.engine.schedules import DEFINITION, PROGRESS, Progress, Schedule, Setting
+from perdure.engine.schedules import DEFINITION, PROGRESS, Progress, Schedule
 from perdure.errors import Conflict, UnknownSchedule, UsageError
 from perdure.protocol.scopes import check_scope
 

@@ -15,12 +15,13 @@ from msgspec import Struct
 
 from perdure.engine.flow.lanes import Lane
 from perdure.errors import Conflict, UsageError
+from perdure.protocol.scopes import LEVEL
 
 RULE = "rule"
 """The kind of settings as which rules are stored."""
 ANY = "*"
 PATTERNS = "`scope`, `scope/key`, `scope/key/key`, `service:Name`, `handler:Service/name` or `deployment:dp_...`"
-_SCOPE_LEVEL = re.compile(r"[a-zA-Z0-9_.-]{1,36}|\*")
+_SCOPE_LEVEL = re.compile(rf"{LEVEL}|\*")
 _NAME = re.compile(r"[^/*\s]{1,255}|\*")
 _COUNT_MAX = 2**31 - 1
 _PERIOD_MS_MAX = 366 * 24 * 60 * 60 * 1000

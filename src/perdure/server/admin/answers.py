@@ -1,4 +1,4 @@
-"""What the admin port reads and answers: JSON bodies, queries, and `{"message", "restate_code"}` for an error."""
+"""What routes of the admin port begin and end with: the engine, JSON bodies, queries; JSON, and errors in it."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -8,6 +8,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from perdure.engine.engine import Engine
 from perdure.errors import InvalidInput, TooLarge, UsageError
 
 T = TypeVar("T")
@@ -22,6 +23,10 @@ class UnsupportedMediaType(UsageError):
     http_status = 415
 
 
+def engine_of(request: Request) -> Engine:
+    return request.app.state.engine
+
+
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
 
@@ -29,6 +34,7 @@ def json_response(value: object, status: int = 200, headers: Mapping[str, str] |
 def error_response(
     status: int, message: str, restate_code: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
+    """The open interface's shape: `{"message", "restate_code"}`."""
     response = json_response({"message": message, "restate_code": restate_code}, status, headers)
     if status == 503:
         response.headers["retry-after"] = "1"

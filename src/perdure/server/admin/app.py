@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from perdure.engine.engine import Engine, wall_clock_ms
 from perdure.errors import DeploymentRejected, PerdureError, TransportError
 from perdure.server.admin import absent, batches, deployments, invocations, query, rules, schedules, services, state
-from perdure.server.admin.answers import error_response, json_response
+from perdure.server.admin.answers import engine_of, error_response, json_response
 from perdure.server.admin.openapi import openapi_document
 from perdure.server.admin.operation import Operation, routes_of
 from perdure.server.query.queries import Queries, QueryLimits
@@ -60,7 +60,7 @@ class VersionPrefix:
 
 async def health(request: Request) -> Response:
     """200 once recovery is done."""
-    check_ready(request.app.state.engine)
+    check_ready(engine_of(request))
     return Response()
 
 
@@ -72,7 +72,7 @@ class ClusterHealth(Struct, frozen=True):
 
 async def cluster_health(request: Request) -> Response:
     """As `/health`, for clients that ask here."""
-    check_ready(request.app.state.engine)
+    check_ready(engine_of(request))
     return json_response(ClusterHealth("perdure"))
 
 

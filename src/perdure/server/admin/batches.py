@@ -10,13 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from perdure.engine.answers import Done
-from perdure.engine.engine import Engine
 from perdure.engine.faces.invocations import Invocations
 from perdure.errors import EngineStopping, PerdureError, TooLarge, UsageError
-from perdure.server.admin.answers import json_response, read_json
+from perdure.server.admin.answers import engine_of, json_response, read_json
 from perdure.server.admin.invocations import Cancelled
 from perdure.server.admin.operation import Operation
-from perdure.server.durations import parse_duration_ms
+from perdure.server.durations import field_ms
 
 IDS_MAX = 1_000
 
@@ -55,7 +54,10 @@ Act: TypeAlias = Callable[[str], Awaitable[object]]
 """Does it to one; what a single operation answers."""
 
 _ACTS: dict[str, tuple[set[str], Callable[[Invocations, Batch], Act]]] = {
-    "cancel": ({"kill_after"}, lambda all, asked: partial(all.cancel, kill_after_ms=_duration_ms(asked.kill_after))),
+    "cancel": (
+        {"kill_after"},
+        lambda all, asked: partial(all.cancel, kill_after_ms=field_ms("kill_after", asked.kill_after)),
+    ),
     "kill": (set(), lambda all, _: all.kill),
     "pause": (set(), lambda all, _: all.pause),
     "resume": ({"deployment"}, lambda all, asked: partial(all.resume, deployment=asked.deployment or "keep")),
@@ -83,7 +85,7 @@ async def operate(request: Request) -> Response:
     said = {"deployment": asked.deployment, "from": asked.from_entry, "kill_after": asked.kill_after}
     if extra := [name for name, value in said.items() if value is not None and name not in takes]:
         raise UsageError(f"{operation} takes no `{extra[0]}`")
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     act = act_on(engine.invocations, asked)
     # Together, as they share commits then; one after the other, each would await one of its own.
     outcomes = await asyncio.gather(*(_outcome(act, id) for id in asked.invocation_ids))
@@ -106,10 +108,6 @@ async def _outcome(act: Act, invocation_id: str) -> object:
         raise
     except PerdureError as error:
         return Failed(invocation_id, str(error))
-
-
-def _duration_ms(text: str | None) -> int | None:
-    return None if text is None else parse_duration_ms(text)
 
 
 OPERATIONS = [

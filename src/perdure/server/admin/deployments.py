@@ -11,7 +11,7 @@ from perdure.engine.engine import Engine
 from perdure.engine.faces.deployments import DeploymentUpdate
 from perdure.engine.registration import Manner
 from perdure.errors import InvalidInput, NotOffered
-from perdure.server.admin.answers import json_response, read_json, read_query
+from perdure.server.admin.answers import engine_of, json_response, read_json, read_query
 from perdure.server.admin.operation import Operation
 from perdure.server.admin.registry_views import (
     DeploymentDetail,
@@ -92,7 +92,7 @@ async def register(request: Request) -> Response:
         raise NotOffered("auth: Google tokens are not offered here: send a header of your own by `additional_headers`")
     if asked.uri is None:
         raise InvalidInput("the body does not fit: missing required field `uri`")
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     registration = await engine.deployments.register(
         Address(asked.uri, asked.use_http_11, asked.additional_headers or {}),
         manner=Manner(force=bool(asked.force), breaking=asked.breaking),
@@ -107,12 +107,12 @@ async def register(request: Request) -> Response:
 
 
 async def list_deployments(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(deployments_view(engine.registry, engine.deployments.left))
 
 
 async def show_deployment(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(_detail(engine, request.path_params["deployment_id"]))
 
 
@@ -121,7 +121,7 @@ async def update(request: Request) -> Response:
     with `overwrite`."""
     asked = await read_json(request, UpdateRequest)
     _refuse_lambda(asked.arn or asked.assume_role_arn)
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     registration = await engine.deployments.update(
         request.path_params["deployment_id"],
         DeploymentUpdate(asked.uri, asked.use_http_11, asked.additional_headers, asked.metadata),
@@ -138,7 +138,7 @@ async def remove(request: Request) -> Response:
     asked = read_query(request, RemoveQuery)
     if asked.force and asked.drain:
         raise InvalidInput("query: force and drain exclude each other")
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     deployment_id: str = request.path_params["deployment_id"]
     left = engine.deployments.left.count(deployment_id)
     if asked.drain:
@@ -152,21 +152,21 @@ async def remove(request: Request) -> Response:
 async def show_drain(request: Request) -> Response:
     """How many invocations are left on it, and what the first of them wait for."""
     asked = read_query(request, DrainQuery)
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     deployment = engine.registry.deployment(request.path_params["deployment_id"])
     return json_response(drain_view(engine.registry, engine.deployments.left, deployment, asked.limit))
 
 
 async def promote(request: Request) -> Response:
     """New invocations of all its services go there until the next promotion, whatever is registered meanwhile."""
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     await engine.deployments.promote(request.path_params["deployment_id"])
     return json_response(_detail(engine, request.path_params["deployment_id"]))
 
 
 async def demote(request: Request) -> Response:
     """Its promotion ends: new invocations go to the latest deployment again."""
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     await engine.deployments.demote(request.path_params["deployment_id"])
     return json_response(_detail(engine, request.path_params["deployment_id"]))
 

@@ -6,13 +6,12 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.engine.engine import Engine
 from perdure.engine.faces.invocations import Invocations
 from perdure.engine.faces.views import InvocationView
 from perdure.errors import InvalidInput
-from perdure.server.admin.answers import json_response, read_query
+from perdure.server.admin.answers import engine_of, json_response, read_query
 from perdure.server.admin.operation import Operation
-from perdure.server.durations import parse_duration_ms
+from perdure.server.durations import field_ms
 
 
 class CancelQuery(Struct, frozen=True):
@@ -57,8 +56,7 @@ async def show(request: Request) -> Response:
 async def cancel(request: Request) -> Response:
     """202: the handler is told at its next await, and may still clean up. 200: it has ended, as it had not begun or
     its code is gone."""
-    after = read_query(request, CancelQuery).kill_after
-    kill_after_ms = parse_duration_ms(after) if after is not None else None
+    kill_after_ms = field_ms("kill_after", read_query(request, CancelQuery).kill_after)
     told = await _invocations(request).cancel(_invocation_id(request), kill_after_ms=kill_after_ms)
     return json_response(Cancelled(told.done, told.note), status=200 if told.done else 202)
 
@@ -119,7 +117,7 @@ async def delete(request: Request) -> Response:
 
 
 def _invocations(request: Request) -> Invocations:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return engine.invocations
 
 

@@ -5,10 +5,9 @@ from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.engine.engine import Engine
 from perdure.engine.flow.rules import ANY, Level, Limits, Rule, RuleDeletion, RulePut, parse_pattern
 from perdure.engine.registry import Registry
-from perdure.server.admin.answers import json_response, read_json
+from perdure.server.admin.answers import engine_of, json_response, read_json
 from perdure.server.admin.operation import Operation
 
 
@@ -37,7 +36,7 @@ class RulesView(Struct, frozen=True):
 
 async def show(request: Request) -> Response:
     """All rules, by pattern."""
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(RulesView([_view(rule) for rule in engine.rules.all()]))
 
 
@@ -46,7 +45,7 @@ async def put(request: Request) -> Response:
 
     They hold at once, also for what runs and waits: nothing that runs is stopped by a lower limit.
     """
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     rules = await engine.rules.put(*await read_json(request, list[RulePut]))
     return json_response([_put_view(rule, engine.registry) for rule in rules])
 
@@ -56,7 +55,7 @@ async def delete(request: Request) -> Response:
 
     The answer names those that were there.
     """
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(await engine.rules.delete(*await read_json(request, list[RuleDeletion])))
 
 

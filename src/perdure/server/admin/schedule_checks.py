@@ -1,18 +1,15 @@
 """What a schedule would send its handler, judged as the ingress judges a request: so that what can never begin well is
 refused when it is said, and not each time that is due."""
 
-import re
-
 from perdure.engine.firing import check_target
 from perdure.engine.registry import Registry
 from perdure.engine.schedules import Schedule
 from perdure.errors import InvalidInput, UnknownTarget, UsageError
+from perdure.protocol.header_syntax import is_header_name, is_header_value
 from perdure.protocol.priorities import PRIORITY_HEADER
 from perdure.server.ingress_request import LIMIT_KEY_HEADER, check_priority_header
 from perdure.server.validation import input_check
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, token
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SAID_ELSEWHERE = {
     LIMIT_KEY_HEADER: "the field `limit_key` says it",
     "idempotency-key": "each time that is due begins one invocation anyhow",
@@ -48,9 +45,9 @@ def check_request(schedule: Schedule, before: Schedule | None, registry: Registr
 
 
 def _check_header(name: str, value: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not is_header_name(name):
         raise UsageError(f"headers: {name!r} is no name of a header")
-    if _CONTROL.search(value):
+    if not is_header_value(value):
         raise UsageError(f"headers: the value of {name} has a line break, or another control character")
     if name in _SAID_ELSEWHERE:
         raise UsageError(f"headers: {name} has no meaning in a schedule: {_SAID_ELSEWHERE[name]}")

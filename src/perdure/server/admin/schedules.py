@@ -13,10 +13,10 @@ from perdure.engine.events import Target
 from perdure.engine.faces.schedules import ScheduleState
 from perdure.engine.schedules import CatchUp, Overlap, Schedule
 from perdure.errors import UnknownInvocation, UsageError
-from perdure.server.admin.answers import json_response, read_json, read_query
+from perdure.server.admin.answers import engine_of, json_response, read_json, read_query
 from perdure.server.admin.operation import Operation
 from perdure.server.admin.schedule_checks import check_request
-from perdure.server.durations import parse_duration_ms
+from perdure.server.durations import field_ms
 from perdure.times import duration_text, time_text
 
 _CONTENT_TYPE = "content-type"
@@ -125,14 +125,14 @@ class DeleteQuery(Struct, frozen=True):
 
 
 async def list_schedules(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(SchedulesView([_view(engine, each) for each in engine.schedules.all()]))
 
 
 async def create(request: Request) -> Response:
     """201: its first time is `next_at`."""
     asked = await read_json(request, NewSchedule)
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     wanted = _edited(Schedule(id=asked.id, target=Target("", "")), asked)
     check_request(wanted, None, engine.registry)
     return json_response(
@@ -141,14 +141,14 @@ async def create(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(_view(engine, engine.schedules.get(request.path_params["schedule_id"])))
 
 
 async def edit(request: Request) -> Response:
     """Times are found anew when `cron`, `every`, `timezone` or `paused` change; what went by while paused is gone."""
     asked = await read_json(request, ScheduleEdit)
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     present = engine.schedules.get(request.path_params["schedule_id"]).schedule
     if asked.version is not None:
         present = replace(present, version=asked.version)
@@ -159,7 +159,7 @@ async def edit(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """What it started goes on."""
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     await engine.schedules.delete(request.path_params["schedule_id"], read_query(request, DeleteQuery).version)
     return Response()
 
@@ -167,7 +167,7 @@ async def delete(request: Request) -> Response:
 async def trigger(request: Request) -> Response:
     """Start one now, also where the schedule is paused; its own times stay as they are."""
     await read_json(request, Trigger)
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     accepted = await engine.schedules.trigger(request.path_params["schedule_id"])
     return json_response(Triggered(accepted.invocation_id))
 
@@ -183,7 +183,7 @@ def _edited(schedule: Schedule, asked: NewSchedule | ScheduleEdit) -> Schedule:
         changes["target"] = Target(asked.target.service, asked.target.handler, asked.target.key, asked.target.scope)
     if asked.cron is not UNSET or asked.every is not UNSET:
         changes["cron"] = None if asked.cron is UNSET else asked.cron
-        changes["every_ms"] = None if isinstance(asked.every, UnsetType) else _duration_ms(asked.every)
+        changes["every_ms"] = None if isinstance(asked.every, UnsetType) else field_ms("every", asked.every)
     if asked.input is not UNSET and asked.input_base64 is not UNSET:
         raise UsageError("a schedule has either `input`, any JSON, or `input_base64`")
     headers = dict(schedule.headers)
@@ -219,13 +219,6 @@ def _json_input(schedule: Schedule) -> Raw | UnsetType:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return UNSET  # a program that embeds the engine may give any bytes
     return Raw(schedule.input)
-
-
-def _duration_ms(text: str) -> int:
-    try:
-        return parse_duration_ms(text)
-    except UsageError as error:
-        raise UsageError(f"every: {error}") from None
 
 
 def _view(engine: Engine, state: ScheduleState) -> ScheduleView:

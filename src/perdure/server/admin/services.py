@@ -6,10 +6,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.engine.engine import Engine
 from perdure.engine.options import Overrides
-from perdure.errors import UnknownTarget, UsageError
-from perdure.server.admin.answers import json_response, read_json
+from perdure.errors import UnknownTarget
+from perdure.server.admin.answers import engine_of, json_response, read_json
 from perdure.server.admin.operation import Operation
 from perdure.server.admin.registry_views import (
     HandlersView,
@@ -19,7 +18,7 @@ from perdure.server.admin.registry_views import (
     service_view,
     services_view,
 )
-from perdure.server.durations import parse_duration_ms
+from perdure.server.durations import field_ms
 from perdure.server.ingress_openapi import service_document
 
 TAG = "services"
@@ -41,17 +40,17 @@ class ConfigureRequest(Struct, forbid_unknown_fields=True):
 
 
 async def list_services(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(services_view(engine.registry))
 
 
 async def show_service(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(service_view(engine.registry, request.path_params["service"]))
 
 
 async def show_openapi(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     service, server_url = request.path_params["service"], request.app.state.ingress_url
     return json_response(service_document(engine.registry, service, server_url))
 
@@ -61,40 +60,31 @@ async def configure(request: Request) -> Response:
     asked = await read_json(request, ConfigureRequest)
     changes = Overrides(
         public=asked.public,
-        idempotency_retention_ms=_duration_ms("idempotency_retention", asked.idempotency_retention),
-        workflow_completion_retention_ms=_duration_ms(
-            "workflow_completion_retention", asked.workflow_completion_retention
-        ),
-        journal_retention_ms=_duration_ms("journal_retention", asked.journal_retention),
-        inactivity_timeout_ms=_duration_ms("inactivity_timeout", asked.inactivity_timeout),
-        abort_timeout_ms=_duration_ms("abort_timeout", asked.abort_timeout),
+        idempotency_retention_ms=field_ms("idempotency_retention", asked.idempotency_retention),
+        workflow_completion_retention_ms=field_ms("workflow_completion_retention", asked.workflow_completion_retention),
+        journal_retention_ms=field_ms("journal_retention", asked.journal_retention),
+        inactivity_timeout_ms=field_ms("inactivity_timeout", asked.inactivity_timeout),
+        abort_timeout_ms=field_ms("abort_timeout", asked.abort_timeout),
     )
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     service: str = request.path_params["service"]
     await engine.deployments.configure_service(service, changes, reset=asked.reset)
     return json_response(service_view(engine.registry, service))
 
 
 async def list_handlers(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     return json_response(HandlersView(service_view(engine.registry, request.path_params["service"]).handlers))
 
 
 async def show_handler(request: Request) -> Response:
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     service, name = request.path_params["service"], request.path_params["handler"]
     handlers = service_view(engine.registry, service).handlers
     for handler in handlers:
         if handler.name == name:
             return json_response(handler)
     raise UnknownTarget(f"{service}/{name}", [f"{service}/{handler.name}" for handler in handlers])
-
-
-def _duration_ms(name: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_duration_ms(text)
-    except UsageError as error:
-        raise UsageError(f"{name}: {error}") from error
 
 
 OPERATIONS = [

@@ -6,9 +6,8 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from perdure.engine.engine import Engine
 from perdure.engine.mutation import state_version
-from perdure.server.admin.answers import json_response, read_json, read_query
+from perdure.server.admin.answers import engine_of, json_response, read_json, read_query
 from perdure.server.admin.operation import Operation
 
 Bytes = list[Annotated[int, Meta(ge=0, le=255)]]
@@ -43,7 +42,7 @@ class NewState(Struct, frozen=True, forbid_unknown_fields=True):
 async def read(request: Request) -> Response:
     """200: the object's state as it is committed; empty if it has none."""
     asked = read_query(request, StateQuery)
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     state = engine.objects.state(request.path_params["service"], asked.object_key, asked.scope)
     version = state_version((name.encode(), value) for name, value in state.items())
     return json_response(State(version, {name: list(value) for name, value in state.items()}))
@@ -52,7 +51,7 @@ async def read(request: Request) -> Response:
 async def replace(request: Request) -> Response:
     """202: done, or, where a handler has the object's key, done in its turn."""
     asked = await read_json(request, NewState, BODY_BYTES_MAX)
-    engine: Engine = request.app.state.engine
+    engine = engine_of(request)
     await engine.objects.replace_state(
         request.path_params["service"],
         asked.object_key,
