@@ -70,7 +70,7 @@ class DurableServer(MCPServer):
     def tool_meta_resolver(self, asked: MCPToolMetaContext) -> Any:
         """What the user's gives. The SDK asks for it before each call, and tells nobody else which call it is."""
         _call_id.set(getattr(asked.run_context, "tool_call_id", None))
-        resolve = self.wrapped.tool_meta_resolver
+        resolve = getattr(self.wrapped, "tool_meta_resolver", None)
         return None if resolve is None else resolve(asked)
 
     async def call_tool(
