@@ -50,6 +50,45 @@ def test_only_async_nodes_may_have_a_timeout_as_ever(imported: str, kind: str, s
     assert error_of(begin + node + imported + "builder.compile()").startswith(said)
 
 
+IN_A_HANDLER_AND_NOT = """
+import asyncio, sys
+import perdure
+import perdure.ext.langchain
+from langgraph._internal import _future
+from langgraph._internal._queue import AsyncQueue
+from perdure.testing import Harness
+
+service = perdure.Service("Looks")
+looked = []
+
+async def look():
+    queue = AsyncQueue()
+    waits = queue.wait()
+    waits.send(None)
+    looked.append((bool(_future.EAGER_NOT_SUPPORTED), waits.cr_await.__qualname__))
+    waits.close()
+
+@service.handler()
+async def run(ctx: perdure.Context) -> None:
+    await look()
+    await ctx.run_typed("look", look)
+
+async def main():
+    await look()
+    async with Harness(service) as h:
+        await h.call(run)
+
+asyncio.run(main())
+before_312 = sys.version_info < (3, 12)
+assert [eager for eager, _ in looked] == [before_312, True, before_312], looked
+assert [way for _, way in looked] == ["AsyncQueue.wait", "Queue.get", "AsyncQueue.wait"], looked
+"""
+
+
+def test_tasks_and_queues_are_others_in_handlers_only() -> None:
+    assert error_of(IN_A_HANDLER_AND_NOT) == "it worked"
+
+
 GRAPH_BEFORE_THE_IMPORT = """
 import asyncio, operator
 from typing import Annotated, TypedDict

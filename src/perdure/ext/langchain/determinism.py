@@ -10,8 +10,8 @@ called where it stands, in a handler: the small functions between the steps of a
 callbacks, and LangSmith's hook around each middleware, which is there also with tracing off.
 
 From Python 3.12 on, LangGraph starts tasks without asking the loop's task factory, by which a handler knows which tasks
-are its own. It is told that there is no such way, as before 3.12. And its own way to wait for a queue is replaced by
-asyncio's, which is known to wait for other tasks and for nothing outside.
+are its own. In a handler it is told that there is no such way, as before 3.12. And its own way to wait for a queue is
+replaced by asyncio's, which is known to wait for other tasks and for nothing outside.
 """
 
 import asyncio
@@ -28,12 +28,13 @@ with needs("langgraph", extra="langchain"):
     import langchain_core.output_parsers.base
     import langchain_core.runnables.base
     import langgraph._internal._future  # pyright: ignore[reportMissingTypeStubs]
-    import langgraph._internal._queue  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.graph.message  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.pregel._checkpoint  # pyright: ignore[reportMissingTypeStubs]
     import langgraph.pregel._messages  # pyright: ignore[reportMissingTypeStubs]
     from langchain_core.callbacks import BaseCallbackHandler
     from langchain_core.runnables.config import run_in_executor
+    from langgraph._internal._future import EAGER_NOT_SUPPORTED  # pyright: ignore[reportMissingTypeStubs]
+    from langgraph._internal._queue import AsyncQueue  # pyright: ignore[reportMissingTypeStubs]
     from langgraph.pregel._checkpoint import uuid6 as random_uuid6  # pyright: ignore[reportMissingTypeStubs]
     from langgraph.pregel._messages import uuid4  # pyright: ignore[reportMissingTypeStubs]
     from langsmith import set_runtime_overrides
@@ -83,8 +84,8 @@ def repeat_what_is_drawn() -> None:
     replace(langgraph.graph.message, "uuid", _Uuids())
     replace(langchain_core.runnables.base, "run_in_executor", _call)
     replace(langchain_core.output_parsers.base, "run_in_executor", _call)
-    replace(langgraph._internal._future, "EAGER_NOT_SUPPORTED", True)  # pyright: ignore[reportPrivateUsage]
-    replace(langgraph._internal._queue.AsyncQueue, "wait", _wait)  # pyright: ignore[reportPrivateUsage]
+    replace(langgraph._internal._future, "EAGER_NOT_SUPPORTED", _NoEagerTasks())  # pyright: ignore[reportPrivateUsage]
+    replace(AsyncQueue, "wait", _wait)
     set_runtime_overrides(aio_to_thread=_trace)
 
 
@@ -139,9 +140,21 @@ class _Uuids:
 _kept_override = get_runtime_overrides().aio_to_thread
 
 
+class _NoEagerTasks:
+    """In the place of a constant: whether tasks cannot start eagerly. LangGraph looks before it starts one."""
+
+    def __bool__(self) -> bool:
+        return EAGER_NOT_SUPPORTED or in_handler() is not None
+
+
+_wait_elsewhere: Any = getattr(AsyncQueue, "wait", None)  # `replace` says so where it is missing
+
+
 async def _wait(self: Any) -> None:
     """Until there is something in the queue, which stays there."""
-    if self.empty():
+    if in_handler() is None:
+        await _wait_elsewhere(self)
+    elif self.empty():
         self._queue.appendleft(await asyncio.Queue[Any].get(self))
 
 
