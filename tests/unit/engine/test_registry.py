@@ -15,13 +15,8 @@ from perdure.engine.registry import Registry
 from perdure.errors import Conflict, DeploymentRejected, ServiceDrained, UnknownDeployment, UnknownTarget, UsageError
 from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ServiceManifest, ServiceType
 from perdure.protocol.ids import DeploymentId
-from perdure.server.admin.registry_views import (
-    deployment_view,
-    deployments_view,
-    registration_view,
-    service_view,
-    services_view,
-)
+from perdure.server.admin.deployment_views import deployment_view, deployments_view, registration_view
+from perdure.server.admin.service_views import service_view, services_view
 from tests.unit.server.fake_engine import NothingLeft
 
 URI = "http://localhost:9080"

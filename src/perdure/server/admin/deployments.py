@@ -12,8 +12,7 @@ from perdure.engine.faces.deployments import DeploymentUpdate
 from perdure.engine.registration import Manner
 from perdure.errors import InvalidInput, NotOffered
 from perdure.server.admin.answers import engine_of, json_response, read_json, read_query
-from perdure.server.admin.operation import Operation
-from perdure.server.admin.registry_views import (
+from perdure.server.admin.deployment_views import (
     DeploymentDetail,
     DeploymentsView,
     DrainView,
@@ -23,6 +22,7 @@ from perdure.server.admin.registry_views import (
     drain_view,
     registration_view,
 )
+from perdure.server.admin.operation import Operation
 
 TAG = "deployments"
 

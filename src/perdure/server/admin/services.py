@@ -10,7 +10,7 @@ from perdure.engine.options import Overrides
 from perdure.errors import UnknownTarget
 from perdure.server.admin.answers import engine_of, json_response, read_json
 from perdure.server.admin.operation import Operation
-from perdure.server.admin.registry_views import (
+from perdure.server.admin.service_views import (
     HandlersView,
     HandlerView,
     ServicesView,

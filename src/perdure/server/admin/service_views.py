@@ -1,20 +1,18 @@
-"""Deployments and services as the admin API shows them: the shapes and words of the open interface.
+"""Services as the admin API shows them: the shapes and words of the open interface.
 
 Options are shown as they hold, after the engine's defaults and what operators said, so that nobody has to look those
 up. What there is none of is left out.
 """
 
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from msgspec import UNSET, Struct, UnsetType, to_builtins
 
-from perdure.engine.deployment import Deployment, ServiceRevision, effective_handler_type
-from perdure.engine.leftovers import Leftover, Leftovers
+from perdure.engine.deployment import ServiceRevision, effective_handler_type
 from perdure.engine.options import HandlerOptions, Overrides, merge_options
-from perdure.engine.registration import Info, Registration
 from perdure.engine.registry import Registry
 from perdure.protocol.discovery import HandlerManifest, Payload
-from perdure.times import duration_text, time_text
+from perdure.times import duration_text
 
 _WORDS = {
     "SERVICE": "Service",
@@ -22,14 +20,9 @@ _WORDS = {
     "WORKFLOW": "Workflow",
     "EXCLUSIVE": "Exclusive",
     "SHARED": "Shared",
-    "BIDI_STREAM": "BidiStream",
-    "REQUEST_RESPONSE": "RequestResponse",
     "PAUSE": "Pause",
     "KILL": "Kill",
 }
-
-DrainStatus = Literal["active", "draining", "drained"]
-"""Whether new invocations go to a deployment; if not, whether any are left there."""
 
 
 class RetryPolicyView(Struct, frozen=True):
@@ -91,161 +84,18 @@ class HandlersView(Struct, frozen=True):
     handlers: list[HandlerView]
 
 
-class ServiceName(Struct, frozen=True):
-    name: str
-    revision: int
-
-
-class _DeploymentView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`serves`: the services whose new invocations go there; `promoted`: those of them that a promotion sends there."""
-
-    type: Literal["http"]
-    id: str
-    uri: str
-    protocol_type: str
-    http_version: str
-    additional_headers: dict[str, str] = {}
-    metadata: dict[str, str] = {}
-    created_at: str
-    min_protocol_version: int
-    max_protocol_version: int
-    sdk_version: str | None = None
-    status: DrainStatus
-    remove_when_drained: bool = False
-    serves: list[str]
-    promoted: list[str] = []
-    info: list[Info] = []
-
-
-class DeploymentView(_DeploymentView, frozen=True, kw_only=True, omit_defaults=True):
-    services: list[ServiceName]
-
-
-class DeploymentsView(Struct, frozen=True):
-    deployments: list[DeploymentView]
-
-
-class DeploymentDetail(_DeploymentView, frozen=True, kw_only=True, omit_defaults=True):
-    """A deployment with its services in full, and how many invocations are `left` that have not ended."""
-
-    left: int
-    left_by_status: dict[str, int] = {}
-    services: list[ServiceView]
-
-
-class DrainView(Struct, frozen=True):
-    """What is left on a deployment, the first by name, with what they wait for."""
-
-    id: str
-    status: DrainStatus
-    remove_when_drained: bool
-    left: int
-    left_by_status: dict[str, int]
-    invocations: list[Leftover]
-
-
-class RegistrationView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    id: str
-    services: list[ServiceView]
-    min_protocol_version: int
-    max_protocol_version: int
-    sdk_version: str | None = None
-    info: list[Info] = []
-
-
-def registration_view(registry: Registry, registration: Registration) -> RegistrationView:
-    """The answer to `POST /deployments`."""
-    deployment = registration.deployment
-    return RegistrationView(
-        id=deployment.id,
-        services=[_service_view(registry, revision) for revision in deployment.service_revisions()],
-        min_protocol_version=deployment.manifest.min_protocol_version,
-        max_protocol_version=deployment.manifest.max_protocol_version,
-        sdk_version=deployment.sdk_version,
-        info=list(registration.info),
-    )
-
-
-def deployments_view(registry: Registry, left: Leftovers) -> DeploymentsView:
-    """The answer to `GET /deployments`: of each service only name and revision."""
-    return DeploymentsView(
-        [
-            DeploymentView(
-                **_common(registry, left, deployment),
-                services=[ServiceName(name, revision) for name, revision in deployment.revisions.items()],
-            )
-            for deployment in registry.deployments.values()
-        ]
-    )
-
-
-def deployment_view(
-    registry: Registry, left: Leftovers, deployment: Deployment, info: tuple[Info, ...] = ()
-) -> DeploymentDetail:
-    """The answer to `GET /deployments/{id}`, also for one that is only planned."""
-    return DeploymentDetail(
-        **_common(registry, left, deployment),
-        info=list(info),
-        left=left.count(deployment.id),
-        left_by_status=_counts(left, deployment),
-        services=[_service_view(registry, revision) for revision in deployment.service_revisions()],
-    )
-
-
-def drain_view(registry: Registry, left: Leftovers, deployment: Deployment, limit: int) -> DrainView:
-    """The answer to `GET /deployments/{id}/drain`."""
-    return DrainView(
-        id=deployment.id,
-        status=_status(registry, left, deployment),
-        remove_when_drained=deployment.draining,
-        left=left.count(deployment.id),
-        left_by_status=_counts(left, deployment),
-        invocations=left.first(deployment.id, limit),
-    )
-
-
 def services_view(registry: Registry) -> ServicesView:
     """The answer to `GET /services`: the revision of each that new invocations go to."""
-    return ServicesView([_service_view(registry, revision) for _, revision in sorted(registry.services.items())])
+    return ServicesView([revision_view(registry, revision) for _, revision in sorted(registry.services.items())])
 
 
 def service_view(registry: Registry, name: str) -> ServiceView:
     """The answer to `GET /services/{name}`; raises `UnknownTarget`."""
-    return _service_view(registry, registry.service(name))
+    return revision_view(registry, registry.service(name))
 
 
-def _common(registry: Registry, left: Leftovers, deployment: Deployment) -> dict[str, Any]:
-    serves = registry.serves(deployment.id)
-    return {
-        "type": "http",
-        "id": deployment.id,
-        "uri": deployment.uri,
-        "protocol_type": _WORDS[deployment.protocol_mode],
-        "http_version": deployment.http_version,
-        "additional_headers": deployment.additional_headers,
-        "metadata": deployment.metadata,
-        "created_at": time_text(deployment.created_at_ms),
-        "min_protocol_version": deployment.manifest.min_protocol_version,
-        "max_protocol_version": deployment.manifest.max_protocol_version,
-        "sdk_version": deployment.sdk_version,
-        "status": _status(registry, left, deployment),
-        "remove_when_drained": deployment.draining,
-        "serves": serves,
-        "promoted": [name for name in serves if registry.promotions.get(name) == deployment.id],
-    }
-
-
-def _status(registry: Registry, left: Leftovers, deployment: Deployment) -> DrainStatus:
-    if registry.serves(deployment.id):
-        return "active"
-    return "draining" if left.any(deployment.id) else "drained"
-
-
-def _counts(left: Leftovers, deployment: Deployment) -> dict[str, int]:
-    return {status.value: count for status, count in left.by_status(deployment.id).items()}
-
-
-def _service_view(registry: Registry, revision: ServiceRevision) -> ServiceView:
+def revision_view(registry: Registry, revision: ServiceRevision) -> ServiceView:
+    """A service as it is in one deployment."""
     service = revision.manifest
     return ServiceView(
         name=service.name,
