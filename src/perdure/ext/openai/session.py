@@ -86,7 +86,7 @@ def durable_session(session: Session | None) -> Session | None:
             "use_durable_session=True, or the session that it wraps"
         )
     try:
-        return cast("Session", RecordedSession(session))
+        return RecordedSession(session)
     except ValueError as error:
         raise UsageError(
             f"{type(session).__name__} has no id before it is used, so a replay would begin another conversation: make "
