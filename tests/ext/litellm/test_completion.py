@@ -34,14 +34,19 @@ def asks(**settings: Any) -> tuple[perdure.Service, Any]:
     return agents, ask
 
 
-def converses(turns: int, how: str = "object") -> tuple[perdure.Service, Any]:
-    """An agent that asks many times, and keeps the model's messages in one form or another."""
+def converses(turns: int, how: str = "object", clock: bool = False) -> tuple[perdure.Service, Any]:
+    """An agent that asks many times, and keeps the model's messages in one form or another.
+
+    With a clock, each of its requests begins with another system prompt.
+    """
     agents = perdure.Service("Agents")
 
     @agents.handler()
     async def ask(ctx: perdure.Context, question: str) -> str:
         messages: list[Any] = [{"role": "system", "content": "Be brief. " * 20}]
         for turn in range(turns):
+            if clock:
+                messages[0] = {"role": "system", "content": f"Be brief. It is {turn // 60:02d}:{turn % 60:02d}."}
             messages.append({"role": "user", "content": f"{question} {turn}"})
             message = (await completion(MODEL, messages)).choices[0].message
             if how == "object":
@@ -85,12 +90,15 @@ async def test_what_is_sent_back_is_known_in_whatever_form(model: ScriptedModel,
         sent = await h.send(ask, "a question")
         await h.attach(ask, sent)
         records = recorded(h.journal(sent))
-    assert [each.get("follows") for each in records] == [None, {"call": 1, "messages": 3}, {"call": 2, "messages": 5}]
-    assert [len(each["messages"]) for each in records] == [2, 1, 1]
+    assert [each.get("follows") for each in records] == [None, {"call": 1, "messages": 2}, {"call": 2, "messages": 4}]
+    assert [len(each["messages"]) for each in records] == [1, 1, 1]
 
 
-async def test_a_hundred_calls_are_recorded_in_space_that_grows_with_their_number(model: ScriptedModel) -> None:
-    agents, ask = converses(100)
+@pytest.mark.parametrize("clock", [False, True], ids=["the same prompt", "a prompt that changes"])
+async def test_a_hundred_calls_are_recorded_in_space_that_grows_with_their_number(
+    model: ScriptedModel, clock: bool
+) -> None:
+    agents, ask = converses(100, clock=clock)
     async with Harness(agents) as h:
         sent = await h.send(ask, "a question")
         assert await h.attach(ask, sent) == "201"

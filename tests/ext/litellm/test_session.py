@@ -18,7 +18,8 @@ chat = perdure.VirtualObject("Chat")
 @chat.handler()
 async def say(ctx: perdure.ObjectContext, text: str) -> str:
     session = DurableSession()
-    messages: list[Any] = [*await session.messages(), {"role": "user", "content": text}]
+    prompt = {"role": "system", "content": f"Be brief. You were asked: {text}"}
+    messages: list[Any] = [prompt, *await session.messages(), {"role": "user", "content": text}]
     message = (await completion("openai/gpt-4o-mini", messages)).choices[0].message
     await session.add(messages[-1], message)
     return str(message.content)
@@ -42,7 +43,7 @@ async def test_a_turn_records_what_is_new_however_long_the_session(model: Script
     assert record["messages"] == [{"role": "user", "content": "question 29"}]
     assert max(sizes[2:]) - min(sizes[2:]) < 40
     assert [each["role"] for each in said] == ["user", "assistant"] * 30
-    assert len(model.log.calls[-1].messages) == 59
+    assert len(model.log.calls[-1].messages) == 60
 
 
 async def test_a_plain_service_has_no_state_for_a_session() -> None:

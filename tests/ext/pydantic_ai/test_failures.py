@@ -141,6 +141,29 @@ async def test_a_fallback_model_is_asked_within_the_same_step(model: ScriptedMod
         assert entry.value["model_call"]["answered_by"] == "gpt-4o-mini"
 
 
+@pytest.mark.parametrize("statuses", [(401, 503), (503, 401)])
+async def test_fallback_models_are_asked_again_if_one_of_them_may_answer_then(
+    statuses: tuple[int, int], model: ScriptedModel
+) -> None:
+    model.faults.extend([Fault(status=each) for each in statuses])
+    agent = Agent(FallbackModel(model_named("openai-chat:gpt-4o"), model_named("openai-chat:gpt-4o-mini")))
+    asked = asking(agent)
+    async with Harness(asked.service) as h:
+        assert await h.call(asked.ask, "Hi") == "You asked: Hi"
+
+
+async def test_fallback_models_that_all_refuse_end_the_run(model: ScriptedModel) -> None:
+    model.faults.extend([Fault(status=401, message="wrong key"), Fault(status=400, message="too long")])
+    agent = Agent(FallbackModel(model_named("openai-chat:gpt-4o"), model_named("openai-chat:gpt-4o-mini")))
+    asked_before = len(model.log.calls)
+    asked = asking(agent)
+    async with Harness(asked.service) as h:
+        with pytest.raises(TerminalError, match="wrong key") as caught:
+            await h.call(asked.ask, "Hi")
+    assert caught.value.status_code == 401
+    assert len(model.log.calls) == asked_before + 2
+
+
 async def test_the_fallback_of_a_capability_is_asked_in_a_step_of_its_own(model: ScriptedModel) -> None:
     """What fails for good is an error of the framework's own, so that its capabilities know it."""
     model.aim(Fault(status=401, message="wrong key"), at=lambda request: request.model == "gpt-4o")
