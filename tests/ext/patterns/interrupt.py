@@ -20,7 +20,7 @@ SECOND = "With two children"
 async def script(request: ChatRequest) -> Reply:
     said = str(request.messages)
     if SECOND not in said:
-        await asyncio.sleep(100)
+        await asyncio.sleep(4)
     return Reply("The aquarium, then the beach." if FIRST in said else "Where to?")
 
 

@@ -11,7 +11,7 @@ QUICK = "Air scatters blue light most."
 
 async def script(request: ChatRequest) -> Reply:
     if "step by step" in request.instructions:
-        await asyncio.sleep(100)
+        await asyncio.sleep(4)
         return Reply("Let us think.")
     return Reply(QUICK)
 
