@@ -48,7 +48,7 @@ def records_of(invocation_id: str, depth: int = 0) -> Iterator[dict[str, Any]]:
 
 
 def conversation_lines(records: Iterable[dict[str, Any]]) -> Iterator[str]:
-    """The same for people: a line on each, and what was said indented below it."""
+    """Records as people read them: a line for each, and the messages and results indented below it."""
     models = 0
     for record in records:
         match record.get("value"):

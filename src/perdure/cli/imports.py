@@ -65,7 +65,7 @@ def _import(module_name: str) -> ModuleType:
 
 
 def _sentence(module_name: str, error: BaseException) -> str:
-    """Which error, at which line of the user's own code."""
+    """Says which error an import raised, and at which line of the user's own code."""
     kind = type(error).__name__
     if isinstance(error, SyntaxError):
         place, text = f"{shown_path(error.filename or '?')}:{error.lineno}", error.msg

@@ -1,4 +1,4 @@
-"""A journal as a tree: what an invocation did, and below each call what that did."""
+"""A journal as a tree: an invocation's entries, and below each call those of the invocation that it began."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _ENTRIES_MAX = 200
 
 
 def journal_tree(invocation_id: str) -> Iterator[str]:
-    """Its lines, indented below the calls that they belong to."""
+    """The lines of the tree; those of a called invocation are indented below the call."""
     lines = _tree(invocation_id, "", 0)
     first = next(lines, None)
     if first is None:

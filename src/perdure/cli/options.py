@@ -23,7 +23,7 @@ def service_and_handler(target: str) -> tuple[str, str]:
 
 
 def json_of(option: str, text: str) -> Any:
-    """The value that an option gives as JSON."""
+    """Reads an option's value as JSON. Raises `UsageError`."""
     try:
         return json.loads(text)
     except ValueError as error:
@@ -31,5 +31,5 @@ def json_of(option: str, text: str) -> Any:
 
 
 def given(**values: object) -> dict[str, Any]:
-    """What was said; the rest is None."""
+    """The options that were given on the command line, by name: those that are not None."""
     return {name: value for name, value in values.items() if value is not None}

@@ -20,12 +20,12 @@ class Usage(msgspec.Struct):
 
     @property
     def total_tokens(self) -> int:
-        """Both ways."""
+        """Of the question and of the answer."""
         return self.input_tokens + self.output_tokens
 
 
 class Answer(msgspec.Struct):
-    """A reply, and what its author wants to be said of it; the rest is filled in.
+    """A reply, with what its author says of it; what is None, `complete` fills in.
 
     `finish_reason` is one of chat completions: `stop`, `tool_calls`, `length`, `content_filter`. Each interface says it
     in its own words.
@@ -38,7 +38,7 @@ class Answer(msgspec.Struct):
 
 
 class Complete(msgspec.Struct):
-    """An answer of which nothing is left to be filled in: what the interfaces write."""
+    """An answer with all that endpoints say beside it: each interface writes it in its own form."""
 
     id: str
     model: str
@@ -64,7 +64,7 @@ def complete(answer: Reply | Answer, asked: ChatRequest, model: str) -> Complete
 
 
 def tokens(said: object) -> int:
-    """About how many tokens it is."""
+    """How many tokens some messages or tools have, estimated from their length as JSON."""
     return max(1, len(msgspec.json.encode(said)) // CHARACTERS_A_TOKEN)
 
 

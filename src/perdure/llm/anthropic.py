@@ -89,7 +89,7 @@ def response(answer: Complete) -> dict[str, Any]:
 
 
 def events(answer: Complete, asked: ChatRequest) -> Iterator[bytes]:
-    """The same as events: each block is begun, said in pieces, and ended."""
+    """The response's body as a stream of server-sent events: each block is begun, said in pieces, and ended."""
     for data in _said(answer):
         yield event(data, data["type"])
 

@@ -64,7 +64,7 @@ async def llm_call(messages: str | Sequence[Message], tools: Sequence[dict[str, 
 async def ask(
     endpoint: ModelEndpoint, messages: str | Sequence[Message], tools: Sequence[dict[str, Any]] | None = None
 ) -> Reply:
-    """The same, of an endpoint that is named."""
+    """Asks the model of an endpoint once. Raises `RetryableError` and `TerminalError` like `llm_call`."""
     asked = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
     body: dict[str, Any] = {"model": endpoint.model, "messages": asked}
     if tools:

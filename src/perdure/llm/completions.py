@@ -64,7 +64,7 @@ def response(answer: Complete) -> dict[str, Any]:
 
 
 def events(answer: Complete, asked: ChatRequest) -> Iterator[bytes]:
-    """The same in chunks."""
+    """The response's body as a stream of server-sent events, a chunk each."""
     head = _head(answer, "chat.completion.chunk")
     options: dict[str, Any] = asked.settings.get("stream_options") or {}
 

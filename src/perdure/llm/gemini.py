@@ -113,7 +113,7 @@ def response(answer: Complete) -> dict[str, Any]:
 
 
 def events(answer: Complete, asked: ChatRequest) -> Iterator[bytes]:
-    """The same in pieces: each is a response of its own, and function calls are never cut."""
+    """The response's body as a stream of server-sent events: each is a response, and function calls are never cut."""
     for piece in pieces(answer.reply.content or ""):
         yield event(_response(answer, [{"text": piece}], last=False))
     yield event(_response(answer, list(_calls(answer)) or [{"text": ""}], last=True))

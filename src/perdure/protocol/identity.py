@@ -51,14 +51,14 @@ Headers: TypeAlias = list[tuple[str, str]]
 
 
 class _Head(Struct):
-    """Of what is read; anybody may have written it."""
+    """The head of a token, as far as it is read. Not to be trusted: nothing of it is verified yet."""
 
     alg: str
     kid: str = ""
 
 
 class _Claims(Struct):
-    """Of what is read; who wrote it is known."""
+    """The claims of a token, as far as they are read, which is after its signature was verified."""
 
     aud: str
     exp: float

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from perdure.sdk.client_calls import DurableClientSendHandle
-from perdure.sdk.client_requests import Address, Exchange, nothing
+from perdure.sdk.client_requests import Address, Exchange, nothing, written
 from perdure.sdk.limits import milliseconds
 from perdure.sdk.serde import JsonSerde, Serde
 from perdure.sdk.workflow import Workflow
@@ -92,4 +92,4 @@ def _resolve(
 
 
 def _reject(address: Address, url: str, reason: str, *, repeatable: bool = False) -> Exchange[None]:
-    return Exchange("POST", url, nothing, address.with_own({"content-type": "text/plain"}), reason.encode(), repeatable)
+    return Exchange("POST", url, nothing, address.with_own({"content-type": "text/plain"}), written(reason), repeatable)

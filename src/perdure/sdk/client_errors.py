@@ -61,7 +61,7 @@ class _Body(msgspec.Struct):
 
 
 def http_error(answer: pyqwest.FullResponse) -> HttpError:
-    """The error that an answer is."""
+    """The error to raise for an answer with an error status."""
     try:
         body = msgspec.json.decode(answer.content, type=_Body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -80,7 +80,7 @@ def http_error(answer: pyqwest.FullResponse) -> HttpError:
 
 
 def unreadable(answer: pyqwest.FullResponse, error: Exception) -> HttpError:
-    """The error that an answer is which should be a result, and is none."""
+    """The error to raise for an answer that should be a result, by its status, and cannot be read as one."""
     begins = _text(answer)[:_SHOWN_CHARS]
     return HttpError(
         answer.status,

@@ -188,10 +188,21 @@ def _check_url(name: str, url: str, example: str) -> None:
 
 
 def _path(parts: tuple[str | None, ...]) -> str:
-    for part in parts:
-        if part is not None and not isinstance(part, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"names, keys and ids are text, and not {part!r}")
-    return "/".join(quote(part, safe="") for part in parts if part is not None)
+    return "/".join(quote(written(part), safe="") for part in parts if part is not None)
+
+
+def written(text: str) -> bytes:
+    """A text as a request carries it.
+
+    Raises:
+        UsageError: it is no text, or half of a character is in it.
+    """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"names, keys and ids are text, and not {text!r}")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"this cannot be written as UTF-8, it holds half of a character: {text[:200]!a}") from None
 
 
 def nothing(answer: pyqwest.FullResponse) -> None:

@@ -99,7 +99,7 @@ class HttpServer:
             raise error
 
     async def _end(self) -> list[BaseException]:
-        """Cuts off what still goes on; the errors of ports that ended by themselves."""
+        """Cuts off the requests that are left, and waits for both ports to end; the errors with which they did."""
         for server in self._servers:
             server.should_exit = server.force_exit = True
         ended = await asyncio.gather(*self._serving, return_exceptions=True)

@@ -27,7 +27,7 @@ class TooSlow(UsageError):
 
 
 class Body:
-    """A body that was read. Left as a context, it gives its room back, and its content is gone if it was `large`."""
+    """A body that was read, as a context manager: when it is left, a `large` body's content and its room are freed."""
 
     __slots__ = ("_room", "content", "large")
 
@@ -49,7 +49,7 @@ class Body:
 
 
 class Bodies:
-    """Reads the bodies of one port. `idle_s`: how long a large one may bring nothing."""
+    """Reads the bodies of one port. `idle_s`: how long nothing may come of a large body before it is given up."""
 
     def __init__(self, body_bytes_max: int, bodies_bytes_max: int, idle_s: float = 30.0) -> None:
         self._body_bytes_max = body_bytes_max
@@ -108,7 +108,7 @@ class Bodies:
 
 
 class Room:
-    """How many bytes large bodies may take up together. Who asks for more than there is waits, in order.
+    """The bytes that large bodies may take up together. A request for more than are free waits for its turn.
 
     One body at a time may go beyond, or bodies that hold a part each would wait for each other for ever.
     """
@@ -133,7 +133,7 @@ class Room:
             raise
 
     def give_back(self, body: Body, size: int) -> None:
-        """A body is gone from memory, or this much of it never came."""
+        """Free room: a body is gone from memory, or `size` bytes of it never came."""
         self._free += size
         if self._beyond is body:
             self._beyond = None
@@ -157,7 +157,7 @@ class Room:
 
 
 async def drain(receive: Receive) -> None:
-    """Let go by a little of a body that nobody wants, so that its client has time to read why."""
+    """Read and drop a little of a body that was refused: its client may read the answer only once it has sent that."""
     drained = 0
     try:
         async with asyncio.timeout(_DRAINED_S):

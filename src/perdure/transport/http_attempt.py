@@ -17,7 +17,7 @@ from perdure.transport.http_errors import check_content_type, explain, refusal, 
 
 
 class RequestBody:
-    """What is to be sent, as the HTTP client takes it: all that came since it last asked is one chunk."""
+    """The request's body, as the HTTP client reads it: all that was appended since its last read is one chunk."""
 
     __slots__ = ("_chunks", "_closed", "_waiter")
 
@@ -39,7 +39,7 @@ class RequestBody:
         self._wake()
 
     def drop(self) -> None:
-        """Gives no more, and does not end either: an end would ask the peer to suspend."""
+        """Give no more chunks, without ending the body: to the peer, its end would mean to suspend."""
         self._chunks.clear()
 
     def whole(self) -> bytes:
@@ -131,7 +131,7 @@ class HttpAttempt:
         self._task = asyncio.get_running_loop().create_task(self._exchange(content))
 
     async def ended(self) -> None:
-        """Until nothing of it runs any more."""
+        """Wait until the attempt's task has ended."""
         if self._task is not None:
             await asyncio.wait([self._task])
 

@@ -33,7 +33,7 @@ _REFUSALS = {
 
 
 def explain(error: Exception, uri: str) -> Exception:
-    """The error of ours that a failed exchange is told with; one of ours, or a bug, is returned as it is."""
+    """Turns what the HTTP client raised into an error of ours. Our own errors, and bugs, are returned as they are."""
     match error:
         case ProtocolError() | TransportError():
             return error
@@ -113,7 +113,7 @@ def retry_after_ms(value: str | None, now_s: float) -> int | None:
 
 
 async def _beginning(response: pyqwest.Response) -> bytes:
-    """What of a body comes soon, up to what is shown of it."""
+    """The first bytes of a body, as many as are shown, of those that come within a second."""
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_TIMEOUT_S):

@@ -335,3 +335,10 @@ def test_the_input_is_left_out_where_there_is_none() -> None:
 def test_a_key_that_is_no_text_is_refused_with_a_sentence() -> None:
     with pytest.raises(UsageError, match="names, keys and ids are text, and not 7"):
         calls.object_call(ADDRESS, add, 7, 1)  # type: ignore[arg-type]
+
+
+def test_text_that_cannot_be_written_is_refused_with_a_sentence() -> None:
+    with pytest.raises(UsageError, match="half of a character"):
+        calls.object_call(ADDRESS, status, "a\ud800")
+    with pytest.raises(UsageError, match="half of a character"):
+        completions.reject_awakeable(ADDRESS, "sign_1x", "a\ud800")

@@ -91,7 +91,7 @@ def _tell(name: ObjectName, why: str, number: int) -> None:
 def _carried(
     batch: dict[ObjectName, State], pool: ThreadPoolExecutor, *, force: bool, dry_run: bool
 ) -> Iterator[tuple[ObjectName, Outcome, str | None]]:
-    """What became of each object, all of which are of one service; with a reason that is its own."""
+    """Writes the objects of a batch, all of one service; what became of each, with the reason of a refusal."""
     service = next(iter(batch)).service
     try:
         patiently(lambda: ADMIN.ask("GET", f"/services/{quote(service, safe='')}"))
@@ -124,7 +124,7 @@ def _carried(
 
 
 def _refusal_of(name: ObjectName, state: State, version: str | None) -> RequestRefused | None:
-    """Writes the state, as often as errors pass; why the engine does not take it, if it does not.
+    """Writes the state of an object, again while errors may pass; the error if the engine refused it.
 
     The documented form of a value is a list of numbers. Engines take a text too, which is a quarter as long: for large
     states, as there is a limit of 2 MiB (official engine) to what may be sent.
@@ -157,7 +157,7 @@ def _text_of(value: bytes) -> str | list[int]:
 
 
 def _missing(service: str, sent: dict[ObjectName, State]) -> set[ObjectName]:
-    """Those without their state after a while: an engine may take a change, and make it later, or not at all."""
+    """The objects that do not have the state that was sent within a while: an engine makes it later, or not at all."""
     deadline = time.monotonic() + ARRIVES_WITHIN_S
     missing = sent
     while missing:
@@ -171,7 +171,7 @@ def _missing(service: str, sent: dict[ObjectName, State]) -> set[ObjectName]:
 
 
 def _batches(objects: Iterable[tuple[ObjectName, State]]) -> Iterator[dict[ObjectName, State]]:
-    """Objects of one service, each once, as many as one query may ask for."""
+    """Groups objects, in order, for one query each: all of one service, none twice, within the limits on size."""
     batch: dict[ObjectName, State] = {}
     held = keys_held = 0
     for name, state in objects:

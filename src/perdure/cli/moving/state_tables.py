@@ -47,9 +47,9 @@ def objects_of(service: str) -> Iterator[tuple[ObjectName, State]]:
 
 
 def states_like(service: str, wanted: dict[ObjectName, State]) -> dict[ObjectName, State | None]:
-    """Of these objects of a service, those that have state: that state, or None if it is not of the same size.
+    """The state that these objects of a service have by now, if any; None for one that has another size than `wanted`.
 
-    So no more is read than was given.
+    States of another size are not read: no more is read than is wanted.
     """
     keys = one_of("service_key", sorted({name.key for name in wanted}))
     of_keys = f"service_name = {literal(service)} and {keys}"

@@ -33,7 +33,7 @@ class QueryLimits(Struct, frozen=True):
 
 
 class Queries:
-    """A process is started with the first query, and kept for the next. `close` ends it, once nothing is asked."""
+    """Runs queries. Their process is started with the first, and kept for the next; `close` ends it."""
 
     def __init__(self, engine: Engine, clock: Callable[[], int], limits: QueryLimits | None = None) -> None:
         self._engine = engine
@@ -119,7 +119,7 @@ class Queries:
         )
 
     async def _reasons(self, numbers: list[int]) -> list[str | None]:
-        """A sentence each. They are made in the loop, whose other tasks get their turn between any two."""
+        """The sentence on each of these invocations. The loop's other tasks get their turn between any two."""
         sentences: list[str | None] = []
         for number in numbers:
             sentences.append(self._engine.introspection.waiting_reason(number))
