@@ -86,10 +86,11 @@ SHELLS = [
     "sdk/mismatch.py",  # finds the line of user code in its task, and its path from here
     "sdk/progress.py",
     "sdk/asked_delays.py",  # a date is a delay from now
+    "sdk/settling.py",
     "sdk/tasks.py",
     "sdk/termination.py",
     "sdk/threads.py",
-    "sdk/waiter.py",
+    "sdk/waits.py",
     "engine/committer.py",
     "engine/faces/invocations.py",
     "engine/cycle.py",

@@ -4,7 +4,8 @@
 In a plain `def` handler use `.result()` where others `await`, and `for` where others `async for`.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from perdure.errors import UsageError
@@ -12,6 +13,7 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.sdk.awaiting import Handle
 from perdure.sdk.futures import Durable, DurableFuture, Ready
 from perdure.sdk.progress import Progress
+from perdure.sdk.waits import RepeatedWaiter, Waiter
 
 T = TypeVar("T")
 
@@ -56,17 +58,77 @@ class AsCompleted(Generic[T]):
         self._futures = futures
 
     async def __aiter__(self) -> AsyncIterator[DurableFuture[T]]:
-        pending: Sequence[DurableFuture[T]] = self._futures
-        while pending:
-            done, pending = await wait_completed(*pending)
-            for future in done:
-                yield future
+        if not self._futures:
+            return
+        completions = _Completions(self._futures)
+        try:
+            while completions.expected():
+                for future in await completions:
+                    yield future
+        finally:
+            completions.close()
 
     def __iter__(self) -> Iterator[DurableFuture[T]]:
-        pending: Sequence[DurableFuture[T]] = self._futures
-        while pending:
-            done, pending = wait_completed(*pending).result()
-            yield from done
+        if not self._futures:
+            return
+        completions = _Completions(self._futures)
+        try:
+            while completions.expected():
+                yield from completions.result()
+        finally:
+            completions.close()
+
+
+class _Completions(Durable[list[DurableFuture[T]]]):
+    """The next futures that are completed, again and again, each once. Looks only at those under which something came.
+
+    Several that are completed by the time they are asked for are given in the order that they were passed in.
+    """
+
+    __slots__ = ("_completed", "_expected", "_waiter")
+
+    def __init__(self, futures: Sequence[DurableFuture[T]]) -> None:
+        super().__init__(shared_progress(futures))
+        self._expected: dict[Handle, list[tuple[int, DurableFuture[T]]]] = {}
+        for position, future in enumerate(futures):
+            self._expected.setdefault(future.handle, []).append((position, future))
+        self._waiter = RepeatedWaiter(list(self._expected))
+        self._completed: list[tuple[int, DurableFuture[T]]] = []
+
+    def expected(self) -> bool:
+        """Whether some were not given yet."""
+        return bool(self._expected)
+
+    def missing(self) -> Collection[Handle]:
+        arrived = self._waiter.arrived
+        while arrived:
+            self._look_at(arrived.popleft())
+        if self._waiter.unwatched:
+            self.progress.wait_later(self._waiter)
+        return () if self._completed else self._expected.keys()
+
+    def _look_at(self, handle: Handle) -> None:
+        here = self._expected.get(handle, ())
+        self._completed += [each for each in here if each[1].is_completed()]
+        left = [each for each in here if not each[1].is_completed()]
+        if left:
+            self._expected[handle] = left
+            self._waiter.watch_again(handle)
+        elif here:
+            del self._expected[handle]
+            self._waiter.drop(handle)
+
+    def waiter(self, missing: Collection[Handle]) -> Waiter:
+        return self._waiter
+
+    def value(self) -> list[DurableFuture[T]]:
+        completed = sorted(self._completed, key=itemgetter(0))
+        self._completed.clear()
+        return [future for _, future in completed]
+
+    def close(self) -> None:
+        """No more are asked for."""
+        self.progress.wait_no_more(self._waiter)
 
 
 class _Gather(Durable[list[DurableFuture[Any]]]):

@@ -1,7 +1,7 @@
 """What user code awaits. Awaitable many times; in a plain `def` handler, `.result()` blocks the thread instead."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
 from typing import Any, TypeVar
 
 from perdure.errors import TerminalError, TimedOut
@@ -9,6 +9,7 @@ from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.ids import CANCEL_SIGNAL
 from perdure.sdk.awaiting import Handle
 from perdure.sdk.progress import Progress
+from perdure.sdk.waits import Waiter
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -28,8 +29,12 @@ class Durable(ABC, Awaitable[T_co]):
         """What it belongs to; all of one attempt share it."""
 
     @abstractmethod
-    def missing(self) -> Sequence[Handle]:
+    def missing(self) -> Collection[Handle]:
         """The handles to wait for; none once the value is there."""
+
+    def waiter(self, missing: Collection[Handle]) -> Waiter:
+        """What waits for the handles that are missing."""
+        return Waiter(self.combinator, missing)
 
     @abstractmethod
     def value(self) -> T_co:
@@ -37,7 +42,7 @@ class Durable(ABC, Awaitable[T_co]):
 
     def __await__(self) -> Generator[Any, None, T_co]:
         while missing := self.missing():
-            yield from self.progress.wait(self.combinator, missing)
+            yield from self.progress.wait(self.waiter(missing))
         return self.value()
 
     def result(self) -> T_co:
@@ -47,7 +52,7 @@ class Durable(ABC, Awaitable[T_co]):
             UsageError: it was called on the event loop, and would block it.
         """
         while missing := self.missing():
-            self.progress.wait_in_thread(self.combinator, missing)
+            self.progress.wait_in_thread(self.waiter(missing))
         return self.value()
 
 

@@ -3,7 +3,7 @@
 Which of the two was first is the journal's to say, so it is the same on replay. What comes after its limit is nobody's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -75,12 +75,13 @@ class Expiry:
 class Limits:
     """The time limits of one attempt that are neither met nor over."""
 
-    __slots__ = ("_expired", "_expiries", "_runs", "_signals", "_timers")
+    __slots__ = ("_by_signal", "_expired", "_expiries", "_runs", "_signals", "_timers")
 
     def __init__(self) -> None:
         self._expiries: dict[Handle, Expiry] = {}  # by timer
         self._timers: dict[Handle, int] = {}  # by what is limited, but for signals
         self._signals: dict[Handle, str] = {}  # by timer: their future has its handle, since signals share their name
+        self._by_signal: dict[Handle, dict[Handle, None]] = {}  # their timers, by name
         self._runs: set[Handle] = set()
         self._expired: set[Handle] = set()
 
@@ -96,6 +97,7 @@ class Limits:
         """A timer beside a signal; from now on, the timer's handle is that of both."""
         self._expiries[timer] = Expiry(timer, message, None)
         self._signals[timer] = name
+        self._by_signal.setdefault(name, {})[timer] = None
 
     def add_run(self, handle: Handle) -> None:
         """A run whose limit is kept by those who execute it: when it is over, that is the run's recorded result."""
@@ -106,8 +108,11 @@ class Limits:
         timer = self._timers.pop(handle, None)
         if timer is not None:
             del self._expiries[timer]
-        elif self._signals.pop(handle, None) is not None:
+            return
+        signal = self._signals.pop(handle, None)
+        if signal is not None:
             self._expiries.pop(handle, None)
+            del self._by_signal[signal][handle]
 
     def expire(self, timer: Handle) -> Expiry | None:
         """A timer is over: what that means; None if it was no limit, or is none any more."""
@@ -129,9 +134,9 @@ class Limits:
         """The signal that a future with this handle waits for; None if it waits for no signal with a limit."""
         return self._signals.get(handle)
 
-    def waiting_for(self, signal: Handle) -> Iterator[Handle]:
-        """The handles of those who wait for a signal, with limits."""
-        return (timer for timer, name in self._signals.items() if name == signal)
+    def waiting_for(self, signal: Handle) -> Iterable[Handle]:
+        """The handles of the futures that wait for a signal, and have a limit."""
+        return self._by_signal.get(signal, ())
 
     def limited(self, handle: Handle) -> Limited | None:
         """What an engine must be told of instead of a handle that has a limit: what is limited, and the timer."""

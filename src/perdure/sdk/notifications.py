@@ -77,7 +77,7 @@ class Notifications:
             else:
                 self.ready[handle] = notification
             cancels.learn(handle, notification)
-            if not cancels.waiting:  # a cancel that waits for a callee's id comes before all that follows it
+            if not cancels.waiting:  # else the cancel comes first, and what is ready by then is seen with it
                 return handle
 
     def _expired(self, expiry: Expiry) -> pb.NotificationMessage:

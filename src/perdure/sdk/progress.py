@@ -3,9 +3,8 @@
 It upholds R1 (see `notifications`): `_advance` reveals a notification only when user code waits.
 
 - One coroutine that waits is blocked for sure, so the next notification follows at once.
-- Once the handler has started tasks of its own, one of them may still be on its way to its next command. Then all is
-  held to be blocked when the loop has turned `SETTLE_TURNS` times with no command issued, no wait begun, no task
-  started or ended, and none seen that would go on by itself.
+- Once the handler has started tasks of its own, one of them may still be on its way to its next command: `settling`
+  says when all of them are held to be blocked.
 
 Also here, as they need to know that all user code waits: suspension, the hint of what is awaited, the mismatch of code
 that waits where its journal goes on.
@@ -16,12 +15,12 @@ import sys
 import threading
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future as ThreadFuture
 from contextvars import ContextVar
 from datetime import timedelta
 from itertools import chain
-from typing import Any, Final, ParamSpec, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from perdure.errors import (
     Cancelled,
@@ -41,18 +40,11 @@ from perdure.sdk.limits import TimeLimit
 from perdure.sdk.machine import Machine
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
 from perdure.sdk.proposals import Result
-from perdure.sdk.tasks import HandlerTasks
-from perdure.sdk.waiter import Waiter
+from perdure.sdk.settling import SETTLE_TURNS, Settling
+from perdure.sdk.waits import Waiter, Waits
 
 HINT_AFTER_S = 0.1
 """How long a wait is before the engine is told of it: most are over by then, and a message for each would be wasted."""
-
-SETTLE_TURNS: Final = 16
-"""More than any wake-up of one task by another takes, such as by the callbacks that make up `asyncio.gather`; each turn
-costs about a microsecond."""
-
-BUSY_TURNS_MAX: Final = 10_000
-"""For how long a task that always goes on by itself, as one that polls with `asyncio.sleep(0)`, holds up the others."""
 
 Clock: TypeAlias = Callable[[], float]
 """The time that handlers live in: seconds since the epoch, as `time.time` gives them."""
@@ -68,13 +60,12 @@ class Progress:
     """What user code is attached to. `on_end` is called once, when the attempt has ended from in here."""
 
     __slots__ = (
-        "_busy_turns",
         "_hint",
-        "_idle_turns",
         "_loop",
         "_loop_thread",
         "_on_end",
-        "_waiters",
+        "_settling",
+        "_waits",
         "clock",
         "ended",
         "executions",
@@ -88,7 +79,8 @@ class Progress:
     ) -> None:
         self.machine = machine
         self.clock = clock
-        self.tasks = HandlerTasks(self._stirred)
+        self._settling = Settling(loop, self._settled)
+        self.tasks = self._settling.tasks
         self.thread: int | None = None
         """The worker thread that a plain `def` handler runs in."""
         self.ended: type[SdkInternalBaseException] | None = None
@@ -96,9 +88,7 @@ class Progress:
         self._loop = loop
         self._loop_thread = threading.get_ident()
         self._on_end = on_end
-        self._waiters: list[Waiter] = []
-        self._idle_turns = 0  # turns of the loop left until all is held to be blocked; 0: no count is running
-        self._busy_turns = 0  # turns since that count began in which a task went on by itself
+        self._waits = Waits()
         self.executions = Executions(loop, self._executed, self.fail)
         self._hint: asyncio.TimerHandle | None = None  # set once a wait, which the engine is told of if it is long
 
@@ -142,7 +132,7 @@ class Progress:
 
         def report(coroutines: Sequence[Coroutine[Any, Any, Any]]) -> BaseException:
             if self._do(self.machine.notifications.take_cancel):
-                self._wake_all(Cancelled)
+                self._cancel_all()
                 return Cancelled()
             location = location_of(chain.from_iterable(map(frames_within, coroutines)))
             where = f" ({location})" if location else ""
@@ -167,7 +157,7 @@ class Progress:
     def _do(self, operation: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         if self.ended is not None:
             raise self.ended("the attempt has ended; let this exception pass")
-        self._stirred()
+        self._settling.stirred()
         try:
             return operation(*args, **kwargs)
         except JournalMismatch as mismatch:
@@ -186,123 +176,121 @@ class Progress:
         self._loop.call_soon_threadsafe(call)
         return outcome.result()
 
-    def wait(self, combinator: "pb.CombinatorType | None", handles: Iterable[Handle]) -> Generator[Any, None, None]:
-        """Waits until one of the handles is ready, or all of them: a coroutine's way."""
-        future = DurableWait(loop=self._loop)
-        waiter = self.do(self._begin_wait, combinator, handles, future)
+    def wait(self, waiter: Waiter) -> Generator[Any, None, None]:
+        """Waits until one of the waiter's handles is ready, or all of them: a coroutine's way."""
+        future = waiter.future = DurableWait(loop=self._loop)
+        waiter.task = asyncio.current_task(self._loop)
+        self.do(self._begin_wait, waiter)
         try:
             yield from future
         finally:
             if waiter.task is not None:
                 self.tasks.goes_on(waiter.task)
-            if waiter in self._waiters:  # cancelled from outside
-                self._waiters.remove(waiter)
+            self._waits.end(waiter)  # it may have been cancelled from outside
 
-    def wait_in_thread(self, combinator: "pb.CombinatorType | None", handles: Iterable[Handle]) -> None:
+    def wait_in_thread(self, waiter: Waiter) -> None:
         """Like `wait`, blocking a worker thread."""
         if threading.get_ident() == self._loop_thread:
             raise UsageError("result() would block the event loop: use `await`. It is for plain `def` handlers")
         future: ThreadFuture[None] = ThreadFuture()
-        self.do(self._begin_wait, combinator, handles, future)
+        waiter.future = future
+        waiter.task = None
+        self.do(self._begin_wait, waiter)
         future.result()
+
+    def wait_later(self, waiter: Waiter) -> None:
+        """A waiter that does not wait yet is to take note of what becomes visible from now on."""
+        if threading.get_ident() == self._loop_thread:
+            self._waits.watch(waiter)
+        else:
+            self._in_loop(self._watch, waiter)
+
+    def _watch(self, waiter: Waiter) -> None:
+        self._notice_ready(waiter)
+        self._waits.watch(waiter)
+
+    def wait_no_more(self, waiter: Waiter) -> None:
+        """A waiter that could wait again will not: its handles need not be watched."""
+        if threading.get_ident() == self._loop_thread:
+            self._waits.forget(waiter)
+        else:
+            self._loop.call_soon_threadsafe(self._waits.forget, waiter)
 
     def thread_waits(self) -> bool:
         """Whether the thread of a plain `def` handler waits for the journal, and does nothing else meanwhile."""
-        return self.thread is not None and any(waiter.task is None for waiter in self._waiters)
+        return self.thread is not None and any(waiter.task is None for waiter in self._waits)
 
-    def _begin_wait(
-        self,
-        combinator: "pb.CombinatorType | None",
-        handles: Iterable[Handle],
-        future: "asyncio.Future[None] | ThreadFuture[None]",
-    ) -> Waiter:
-        task = asyncio.current_task(self._loop) if isinstance(future, asyncio.Future) else None
-        waiter = Waiter(combinator, handles, future, task)
-        if task is not None:
-            self.tasks.waits(task)
-        if self._waiters:
+    def _begin_wait(self, waiter: Waiter) -> None:
+        if waiter.task is not None:
+            self.tasks.waits(waiter.task)
+        if self._waits:
             self.tasks.several = True
-        machine = self.machine  # in a thread, it may have come between asking and waiting
-        if waiter.notice_any(
-            [handle for handle in waiter.missing if machine.notifications.is_ready(handle)], machine.notifications
-        ):
+        if self._notice_ready(waiter):
             waiter.wake()
-            return waiter
-        self._waiters.append(waiter)
+            return
+        self._waits.begin(waiter)
         self._drop_hint()
         if self.tasks.several:
-            self._settle(SETTLE_TURNS)
+            self._settling.begin(SETTLE_TURNS)
         else:
             self._advance()
-            if self._waiters:
-                self._settle(1)
-        return waiter
+            if self._waits:
+                self._settling.begin(1)
+
+    def _notice_ready(self, waiter: Waiter) -> bool:
+        """In a thread, something may have come between asking and waiting: whether the wait is over by that."""
+        notifications = self.machine.notifications
+        ready = [handle for handle in waiter.unwatched if notifications.is_ready(handle)]
+        return waiter.notice_any(ready, notifications)
 
     # What the engine sends
 
     def notice(self) -> None:
         """The machine took in a message: lets waiting code see it, if it is time."""
-        if not self._waiters:
+        if not self._waits:
             return
         if self.tasks.several:
-            self._settle(self._idle_turns or 1)
+            self._settling.go_on()
         else:
             self._advance()
-            if self._waiters:
-                self._settle(1)
+            if self._waits:
+                self._settling.begin(1)
 
-    def _settle(self, turns: int) -> None:
-        """Holds all to be blocked after some turns of the loop, unless user code does something."""
-        running = self._idle_turns > 0
-        self._idle_turns = turns
-        self._busy_turns = 0
-        if not running:
-            self._loop.call_soon(self._turn)
-
-    def _stirred(self) -> None:
-        """User code does something: a running count begins anew."""
-        if self._idle_turns:
-            self._idle_turns = SETTLE_TURNS
-
-    def _turn(self) -> None:
-        self._idle_turns -= 1
-        if self.tasks.several and self._busy_turns < BUSY_TURNS_MAX and self.tasks.on_its_way():
-            self._busy_turns += 1
-            self._idle_turns = SETTLE_TURNS
-        if self._idle_turns > 0:
-            self._loop.call_soon(self._turn)
-            return
-        self._idle_turns = 0
+    def _settled(self) -> None:
         if self.tasks.several:
             self._advance()
-        if self._waiters and self.ended is None and not self._idle_turns:
+        if self._waits and self.ended is None and not self._settling.turns_left:
             self._blocked()
 
     def _advance(self) -> None:
         """R1: reveals notifications until one of them wakes user code."""
         machine = self.machine
-        while self._waiters and self.ended is None:
+        notifications = machine.notifications
+        while self._waits and self.ended is None:
             try:
-                handle = machine.notifications.reveal()
+                handle = notifications.reveal()
             except JournalMismatch as mismatch:
-                self._mismatched(mismatch, self._waiters[0].task)
+                self._mismatched(mismatch, next(iter(self._waits)).task)
                 return
             if handle is None:
                 return
             if handle == CANCEL:
-                woken = self._wake_all(Cancelled)
+                woken = self._cancel_all()
             else:
                 shown = (handle, *machine.limits.waiting_for(handle)) if isinstance(handle, str) else (handle,)
-                woken = [waiter for waiter in self._waiters if waiter.notice_any(shown, machine.notifications)]
+                woken = self._waits.notice(shown, notifications)
                 for waiter in woken:
-                    self._waiters.remove(waiter)
                     waiter.wake()
             if woken and self.tasks.several:
-                self._settle(SETTLE_TURNS)
+                self._settling.begin(SETTLE_TURNS)
                 return
 
+    def _cancel_all(self) -> list[Waiter]:
+        self._waits.look_at_all()
+        return self._wake_all(Cancelled)
+
     def _wake_all(self, error: Callable[[], BaseException]) -> list[Waiter]:
-        woken, self._waiters = self._waiters, []
+        woken = self._waits.end_all()
         for waiter in woken:
             waiter.wake(error())
         return woken
@@ -313,11 +301,11 @@ class Progress:
         try:
             machine.journal.check_blocked()
         except JournalMismatch as mismatch:
-            self._mismatched(mismatch, self._waiters[0].task)
+            self._mismatched(mismatch, next(iter(self._waits)).task)
             return
         if self.executions.under_way:
             return
-        waits = ((waiter.combinator, waiter.missing) for waiter in self._waiters)
+        waits = ((waiter.combinator, waiter.missing) for waiter in self._waits)
         if machine.intake.closed:
             machine.suspend(waits)
             self.end(SuspendedException)
@@ -328,10 +316,10 @@ class Progress:
     def _tell(self) -> None:
         """Tells the engine what is awaited, if all user code still waits: others may want the attempt's slot."""
         machine = self.machine
-        if self._waiters and not (
-            self.executions.under_way or self._idle_turns or machine.proposals.waiting or machine.intake.closed
+        if self._waits and not (
+            self.executions.under_way or self._settling.turns_left or machine.proposals.waiting or machine.intake.closed
         ):
-            machine.hint_awaiting((waiter.combinator, waiter.missing) for waiter in self._waiters)
+            machine.hint_awaiting((waiter.combinator, waiter.missing) for waiter in self._waits)
         else:
             self._hint = None
 
@@ -345,8 +333,8 @@ class Progress:
         if self.ended is not None:
             return
         self.machine.propose(handle, result)
-        if self._waiters and self.machine.intake.closed:
-            self._settle(self._idle_turns or 1)
+        if self._waits and self.machine.intake.closed:
+            self._settling.go_on()
 
     # How it ends
 
@@ -384,7 +372,7 @@ class Progress:
             return
         self.ended = reason
         self.tasks.over = True
-        self._idle_turns = 0
+        self._settling.stop()
         self._drop_hint()
         waiters = self._wake_all(lambda: reason("the attempt ends here; let this exception pass"))
         self.executions.drop()

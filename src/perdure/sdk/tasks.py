@@ -7,6 +7,7 @@ task groups. Ours passes each on to the factory that was there before, and looks
 import asyncio
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from perdure.sdk.foreign_awaits import watch_var
@@ -19,7 +20,7 @@ _OURS = "perdure_task_factory"
 class HandlerTasks:
     """A handler's own task, and all that it and they start. `on_change` is told when one is started or has ended."""
 
-    __slots__ = ("_going", "_on_change", "main", "over", "several")
+    __slots__ = ("_going", "_on_change", "_perhaps_on_way", "_woken", "main", "over", "several")
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         self.main: asyncio.Task[Any] | None = None
@@ -30,6 +31,8 @@ class HandlerTasks:
         """Whether the attempt has ended, so that nobody need ask for what the tasks raise from now on."""
         self._on_change = on_change
         self._going: set[asyncio.Task[Any]] = set()  # those that do not wait for the journal
+        self._perhaps_on_way: set[asyncio.Task[Any]] = set()  # of these, all that were not seen to wait for others
+        self._woken = False  # whether one that was seen so has gone on since
 
     def start_main(self, loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Starts the handler."""
@@ -39,13 +42,13 @@ class HandlerTasks:
         task = self.main = start(loop, coroutine)
         _owners[task] = self
         task.add_done_callback(_owners.pop)
-        self._going.add(task)
+        self.goes_on(task)
         return task
 
     def add(self, task: "asyncio.Task[Any]") -> None:
         """Another task, which runs user code of this handler."""
         self.several = True
-        self._going.add(task)
+        self.goes_on(task)
         _owners[task] = self
         task.add_done_callback(self._finished)
         self._on_change()
@@ -61,12 +64,29 @@ class HandlerTasks:
         self._going.discard(task)
 
     def goes_on(self, task: "asyncio.Task[Any]") -> None:
-        """A task has ceased to wait for the journal."""
+        """A task does not wait for the journal, or no longer."""
         self._going.add(task)
+        self._perhaps_on_way.add(task)
 
     def on_its_way(self) -> bool:
         """Whether one of them goes on in the loop's next turn, without any event from outside."""
-        return any(not task.done() and _goes_on(task) for task in self._going)
+        if self._woken:
+            self._woken = False
+            return True
+        while self._perhaps_on_way:
+            task = self._perhaps_on_way.pop()
+            if task not in self._going or task.done():
+                continue
+            blocker = _blocker(task)
+            if blocker is None or blocker.done():
+                self._perhaps_on_way.add(task)
+                return True
+            blocker.add_done_callback(partial(self._wakes, task))
+        return False
+
+    def _wakes(self, task: "asyncio.Task[Any]", blocker: "asyncio.Future[Any]") -> None:
+        self._perhaps_on_way.add(task)
+        self._woken = True
 
     def _finished(self, task: "asyncio.Task[Any]") -> None:
         _owners.pop(task, None)
@@ -90,13 +110,10 @@ def start(loop: AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> "asynci
     return asyncio.Task(coroutine, loop=loop)
 
 
-def _goes_on(task: "asyncio.Task[Any]") -> bool:
-    # Private, but the only way to know. Tasks of a foreign factory may lack it: they are held to be blocked.
-    blocker = getattr(task, "_fut_waiter", _UNKNOWN)
-    return blocker is None or (blocker is not _UNKNOWN and blocker.done())
-
-
-_UNKNOWN: Any = object()
+def _blocker(task: "asyncio.Task[Any]") -> "asyncio.Future[Any] | None":
+    """What a task waits for; None if it goes on in the loop's next turn."""
+    # Private, but the only way to know. Tasks of a foreign factory may lack it: they are held to be blocked until done.
+    return getattr(task, "_fut_waiter", task)
 
 
 def _factory(previous: Any) -> Any:  # Any: what a factory takes has grown with Python's versions
