@@ -137,7 +137,7 @@ def _deployments(ledger: Ledger) -> Differences:
 
 def _promises(ledger: Ledger) -> Differences:
     changing = {key for batch in _batches(ledger) for key in batch.promises}
-    for key, promise in ledger._promises.items():
+    for key, promise in ledger.promises._promises.items():
         if key not in changing:
             stored = ledger.reader.promise(key)
             assert stored is not None, f"L4: promise {key} is in memory only"

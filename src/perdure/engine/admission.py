@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from perdure.engine import journaling, lifecycle
 from perdure.engine.events import Target
 from perdure.engine.invocation import Invocation, Status
 from perdure.engine.ledger import Ledger
@@ -64,17 +65,17 @@ def admit(
             invocation.priority = parse_priority(value)
     invocation.input = Envelope(MessageType.INPUT, command)
     ledger.touch(invocation)
-    ledger.append(invocation, invocation.input)
+    journaling.append(ledger, invocation, invocation.input)
     if restarts is not None:
         invocation.restarted_from = restarts.id
         invocation.protocol_version = restarts.protocol_version
         invocation.seeded_by = restarts.seeded_by
         if restarts.pinned:
-            ledger.pin_to(invocation, resolved)
+            lifecycle.pin_to(ledger, invocation, resolved)
         for envelope in restarts.journal:
-            ledger.append(invocation, envelope)
+            journaling.append(ledger, invocation, envelope)
     if execute_at_ms > ledger.now_ms:
         ledger.set_timer((execute_at_ms, invocation.number, START))
     else:
-        ledger.begin(invocation)
+        lifecycle.begin(ledger, invocation)
     return invocation

@@ -4,6 +4,7 @@ import logging
 
 from msgspec.structs import replace
 
+from perdure.engine import lifecycle
 from perdure.engine.effects import StopAttempt
 from perdure.engine.events import AttemptFailed, AttemptInterrupted, AttemptStarted
 from perdure.engine.invocation import Invocation, LastFailure, Status, Step
@@ -30,7 +31,7 @@ def on_started(ledger: Ledger, event: AttemptStarted) -> None:
     if invocation.running_at_ms is None:
         invocation.running_at_ms = ledger.now_ms
     ledger.keep(invocation)
-    ledger.pin(invocation)
+    lifecycle.pin(ledger, invocation)
 
 
 def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
@@ -68,7 +69,7 @@ def on_failed(ledger: Ledger, event: AttemptFailed) -> None:
         },
     )
     if event.behavior == pb.FAIL:
-        ledger.fail(invocation, event.code, event.message)
+        lifecycle.fail(ledger, invocation, event.code, event.message)
     elif event.behavior == pb.PAUSE or event.code == JOURNAL_MISMATCH:
         invocation.advance(Step.GAVE_UP, ledger.now_ms)
         ledger.touch(invocation)
@@ -114,7 +115,7 @@ def _try_again(ledger: Ledger, invocation: Invocation, event: AttemptFailed) -> 
     if delay_ms is None:
         delay_ms = next_delay_ms(policy, invocation.failures)
     if delay_ms is None and policy.on_max_attempts == "KILL":
-        ledger.fail(invocation, event.code, event.message)
+        lifecycle.fail(ledger, invocation, event.code, event.message)
     elif delay_ms is None:
         invocation.advance(Step.GAVE_UP, ledger.now_ms)
         ledger.touch(invocation)
@@ -131,7 +132,7 @@ def on_retry_due(ledger: Ledger, number: int, attempt: int) -> None:
     """The back-off is over, unless somebody resumed the invocation before."""
     invocation = ledger.find_number(number)
     if invocation is not None and invocation.status is Status.BACKING_OFF and invocation.attempt == attempt:
-        ledger.make_ready(invocation, Step.RESUMED)
+        lifecycle.make_ready(ledger, invocation, Step.RESUMED)
 
 
 def on_interrupted(ledger: Ledger, event: AttemptInterrupted) -> None:

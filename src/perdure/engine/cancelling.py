@@ -4,6 +4,7 @@ Its own code is told at its next await, and cancels what it called itself. Where
 else would go down to the callees, so the engine does.
 """
 
+from perdure.engine import lifecycle
 from perdure.engine.family import awaited_children, go_down
 from perdure.engine.invocation import Invocation, Status, Step
 from perdure.engine.ledger import Ledger
@@ -27,18 +28,19 @@ def cancel(ledger: Ledger, invocation: Invocation) -> str | None:
 def _cancel(ledger: Ledger, invocation: Invocation, notes: list[str]) -> list[Invocation]:
     """Cancel one invocation; returns the callees that are to be cancelled too, as its code may not do so."""
     if invocation.status in (Status.SCHEDULED, Status.PENDING):
-        ledger.fail(invocation, CANCELLED, "cancelled")
+        lifecycle.fail(ledger, invocation, CANCELLED, "cancelled")
         return []
     gone = _why_gone(ledger, invocation)
     if gone is not None:
         children = awaited_children(ledger, invocation)
-        ledger.fail(invocation, CANCELLED, f"cancelled; its code was not told: {gone}")
+        lifecycle.fail(ledger, invocation, CANCELLED, f"cancelled; its code was not told: {gone}")
         notes.append(f"{invocation.target} has ended, but its code was not told: {gone}")
         return children
     failing = invocation.last_failure if invocation.status in (Status.BACKING_OFF, Status.PAUSED) else None
-    ledger.notify(invocation, MessageType.SIGNAL, pb.NotificationMessage(signal_id=CANCEL_SIGNAL, void=pb.Void()))
+    signal = pb.NotificationMessage(signal_id=CANCEL_SIGNAL, void=pb.Void())
+    lifecycle.notify(ledger, invocation, MessageType.SIGNAL, signal)
     if invocation.status in (Status.BACKING_OFF, Status.PAUSED):
-        ledger.make_ready(invocation, Step.RESUMED)
+        lifecycle.make_ready(ledger, invocation, Step.RESUMED)
     if failing is None:
         return []
     notes.append(

@@ -1,6 +1,6 @@
 """What happens when its time has come: schedules start, what has expired is purged, timers fire."""
 
-from perdure.engine import attempts, firing, interventions, retention
+from perdure.engine import attempts, firing, interventions, lifecycle, retention
 from perdure.engine.events import TimersDue
 from perdure.engine.invocation import Status
 from perdure.engine.ledger import Ledger
@@ -34,6 +34,6 @@ def _fire(ledger: Ledger, timer: Timer) -> None:
         interventions.kill(ledger, invocation)
     elif completion_id != START:
         notification = pb.NotificationMessage(completion_id=completion_id, void=pb.Void())
-        ledger.notify(invocation, MessageType.SLEEP_COMPLETION, notification)
+        lifecycle.notify(ledger, invocation, MessageType.SLEEP_COMPLETION, notification)
     elif invocation.status is Status.SCHEDULED:
-        ledger.begin(invocation)
+        lifecycle.begin(ledger, invocation)

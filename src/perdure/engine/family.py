@@ -39,7 +39,7 @@ def circle(ledger: Ledger, caller: Invocation, key: Key) -> list[Invocation] | N
     None where they would not. Calls count as waits, whether awaited by now or not; sends do not. It looks up from the
     caller, since most are waited for by one; where that is too wide, down from the holder. Where both are, it gives up.
     """
-    holder = ledger.holder(key)
+    holder = _holder(ledger, key)
     if holder is None:
         return None
     try:
@@ -90,14 +90,14 @@ def _dependents(ledger: Ledger, invocation: Invocation) -> Iterator[Invocation |
     for waiter in invocation.waiters:
         if waiter.type == MessageType.CALL_COMPLETION:
             yield _open(ledger, waiter.number)
-    for number in ledger.in_line_behind(invocation):
+    for number in _in_line_behind(ledger, invocation):
         yield _open(ledger, number)
 
 
 def _blockers(ledger: Ledger, invocation: Invocation) -> Iterator[Invocation | None]:
     """What an invocation cannot end without: who holds its key, else the calls that it awaits."""
     if invocation.status is Status.PENDING:
-        yield ledger.holder(invocation.object_key)
+        yield _holder(ledger, invocation.object_key)
         return
     for number in _called_by(ledger, invocation, LOOK_UPS_MAX + 1):
         child = _open(ledger, number)
@@ -118,3 +118,19 @@ def _called_by(ledger: Ledger, invocation: Invocation, limit: int = -1) -> Itera
     for batch in (ledger.committing, ledger.batch):
         numbers |= dict.fromkeys(batch.called.get(invocation.id, ()) if batch is not None else ())
     return numbers
+
+
+def _holder(ledger: Ledger, key: Key) -> Invocation | None:
+    """The invocation that has a key now."""
+    ledger.batch.keys.add(key)  # so that it is dropped from memory again
+    number = ledger.keys.holder(key)
+    return ledger.find_number(number) if number is not None and number > 0 else None
+
+
+def _in_line_behind(ledger: Ledger, invocation: Invocation) -> Iterator[int]:
+    """The invocations that wait for the key that this one has; none where it has none."""
+    if invocation.exclusive:
+        key = invocation.object_key
+        ledger.batch.keys.add(key)  # as in `_holder`
+        if ledger.keys.holder(key) == invocation.number:
+            yield from (number for number in ledger.keys.waiting(key) if number > 0)

@@ -1,9 +1,10 @@
-"""What operators do to invocations: cancel, kill, pause, resume, restart and purge them.
+"""What operators do to invocations: cancel, kill, pause, resume, restart and purge them; and to objects' state.
 
 Each function checks first and acts then, so that what it refuses has changed nothing. What it returns, or the error
 that it raises, goes to whoever asked.
 """
 
+from perdure.engine import lifecycle
 from perdure.engine.admission import admit
 from perdure.engine.answers import Accepted, Done
 from perdure.engine.cancelling import CANCELLED, cancel
@@ -14,10 +15,12 @@ from perdure.engine.events import (
     PurgeRequested,
     RestartRequested,
     ResumeRequested,
+    StatePatched,
 )
 from perdure.engine.family import awaited_children, go_down
 from perdure.engine.invocation import Invocation, Status, Step
 from perdure.engine.ledger import Ledger
+from perdure.engine.mutation import Mutation
 from perdure.engine.registry import ResolvedHandler
 from perdure.engine.restarting import Restarted, kept_entries
 from perdure.engine.retention import purge
@@ -53,7 +56,7 @@ def kill(ledger: Ledger, invocation: Invocation) -> None:
 
 def _kill(ledger: Ledger, victim: Invocation) -> list[Invocation]:
     children = awaited_children(ledger, victim)
-    ledger.fail(victim, CANCELLED, "killed")
+    lifecycle.fail(ledger, victim, CANCELLED, "killed")
     return children
 
 
@@ -64,7 +67,7 @@ def on_pause(ledger: Ledger, event: PauseRequested) -> Done:
         return Done(False)
     if invocation.status not in _PAUSABLE:
         raise Conflict(f"{invocation.id} is {invocation.status}: what has not begun cannot pause, only be cancelled")
-    ledger.stop(invocation)
+    lifecycle.stop(ledger, invocation)
     invocation.awaiting = None
     invocation.retry_at_ms = None
     invocation.advance(Step.HELD, ledger.now_ms)
@@ -81,9 +84,9 @@ def on_resume(ledger: Ledger, event: ResumeRequested) -> Done:
         raise TooEarly(f"{invocation.id} is {invocation.status}: it has not begun, so there is nothing to resume")
     if invocation.status not in _RESUMABLE:
         raise Conflict(f"{invocation.id} is {invocation.status}: only what is {', '.join(_RESUMABLE)} resumes")
-    ledger.pin_to(invocation, _chosen(ledger, invocation, event.deployment, invocation.protocol_version))
+    lifecycle.pin_to(ledger, invocation, _chosen(ledger, invocation, event.deployment, invocation.protocol_version))
     invocation.failures = 0
-    ledger.make_ready(invocation, Step.RESUMED)
+    lifecycle.make_ready(ledger, invocation, Step.RESUMED)
     return Done(True)
 
 
@@ -129,6 +132,19 @@ def on_purge(ledger: Ledger, event: PurgeRequested) -> Done:
     ledger.touch(ended)
     purge(ledger, ended)
     return Done(True)
+
+
+def on_state_patched(ledger: Ledger, event: StatePatched) -> Done:
+    """Replace an object's state when its key is free: at once, and then whether it could be; or later, in its turn."""
+    key, mutation = event.key, Mutation.decode(event.mutation)
+    place = ledger.new_place()
+    ledger.batch.keys.add(key)
+    if not ledger.keys.take(key, -place):
+        ledger.state.put_off(key, place, mutation)
+        return Done(True)
+    applied = ledger.state.apply(key, mutation)
+    lifecycle.hand_over(ledger, key, -place)
+    return Done(applied)
 
 
 def _known(ledger: Ledger, id: InvocationId) -> Invocation:

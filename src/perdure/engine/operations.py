@@ -1,5 +1,6 @@
 """What people and systems outside ask for in the course of things: begin an invocation, wait for one, signal one."""
 
+from perdure.engine import journaling, lifecycle
 from perdure.engine.admission import admit
 from perdure.engine.answers import Accepted, Outcome
 from perdure.engine.effects import Respond
@@ -110,5 +111,6 @@ def deliver_signal(ledger: Ledger, invocation: Invocation, notification: pb.Noti
     """Give a signal to an invocation that has not ended; an awakeable is completed once."""
     if invocation.status is Status.COMPLETED:
         return
-    if notification.signal_id < FIRST_AWAKEABLE_SIGNAL or not ledger.has_signal(invocation, notification.signal_id):
-        ledger.notify(invocation, MessageType.SIGNAL, notification)
+    signal = notification.signal_id
+    if signal < FIRST_AWAKEABLE_SIGNAL or not journaling.has_signal(ledger, invocation, signal):
+        lifecycle.notify(ledger, invocation, MessageType.SIGNAL, notification)

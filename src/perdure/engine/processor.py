@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar, assert_never
 
 from perdure.engine import attempts, due, firing, interventions, operations
-from perdure.engine.answers import Answer, Done
+from perdure.engine.answers import Answer
 from perdure.engine.commands import MESSAGES, CommandRejected, promises
 from perdure.engine.effects import Respond
 from perdure.engine.events import (
@@ -31,7 +31,6 @@ from perdure.engine.events import (
     TimersDue,
 )
 from perdure.engine.ledger import Ledger
-from perdure.engine.mutation import Mutation
 from perdure.engine.replay import check_command, issue
 from perdure.errors import PerdureError, RemoteProtocolError
 from perdure.protocol.failure_codes import PROTOCOL_VIOLATION
@@ -91,8 +90,7 @@ class Processor:
             case PurgeRequested():
                 _answer(ledger, event, interventions.on_purge)
             case StatePatched():
-                applied = ledger.mutate(event.key, Mutation.decode(event.mutation))
-                ledger.batch.effects.append(Respond(event.request, Done(applied)))
+                _answer(ledger, event, interventions.on_state_patched)
             case CommitAwaited():
                 ledger.batch.effects.append(Respond(event.request, None))
             case SettingsChanged():
@@ -109,7 +107,14 @@ class Processor:
 
 
 Asked = TypeVar(
-    "Asked", CancelRequested, KillRequested, PauseRequested, ResumeRequested, RestartRequested, PurgeRequested
+    "Asked",
+    CancelRequested,
+    KillRequested,
+    PauseRequested,
+    ResumeRequested,
+    RestartRequested,
+    PurgeRequested,
+    StatePatched,
 )
 
 

@@ -4,6 +4,7 @@ First the journal, then the invocation itself, with its idempotency key, or as a
 A journal goes from its end, so that what is left of it stays dense; then its space is reused.
 """
 
+from perdure.engine import lifecycle
 from perdure.engine.batch import PromiseKey
 from perdure.engine.invocation import Invocation
 from perdure.engine.keys import Key
@@ -33,7 +34,7 @@ def purge_expired(ledger: Ledger) -> None:
             break
     promises = ledger.reader.expired_promises(ledger.now_ms, max(rows_left, 0))
     for key in promises:
-        if not ledger.is_promise_uncommitted(key):
+        if not ledger.promises.is_uncommitted(key):
             _look_after(ledger, key)
     ledger.next_expiry_ms = (
         ledger.now_ms + PURGE_PAUSE_MS if expired or promises else ledger.reader.next_expiry(ledger.now_ms)
@@ -67,17 +68,17 @@ def _look_after(ledger: Ledger, promise_key: PromiseKey) -> None:
     if ledger.find(workflow_invocation_id(service, key, scope or None)) is None:
         _forget_workflow(ledger, (scope, service, key))
     else:
-        ledger.promise(promise_key).expires_at_ms = None
+        ledger.promises.of(promise_key).expires_at_ms = None
 
 
 def _forget_workflow(ledger: Ledger, key: Key) -> None:
     """Its state and promises go; a handler that still waits for one of these is told."""
     failure = pb.Failure(code=GONE, message=f"workflow {key[1]}/{key[2]} was purged")
-    for promise in ledger.promises(key):
+    for promise in ledger.promises.of_workflow(key):
         for waiter in promise.waiters:
             waiting = ledger.find_number(waiter.number)
             if waiting is not None:
                 answer = pb.NotificationMessage(completion_id=waiter.completion_id, failure=failure)
-                ledger.notify(waiting, MessageType(waiter.type), answer)
+                lifecycle.notify(ledger, waiting, MessageType(waiter.type), answer)
     ledger.batch.clear_object(key)
-    ledger.clear_promises(key)
+    ledger.promises.clear(key)

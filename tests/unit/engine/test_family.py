@@ -172,14 +172,14 @@ class TestCircles:
                 callee = table.ledger.find_number(max(blocked_by) + 1)
                 assert callee is not None
                 blocked_by[callee.number] = set()
-                holder = table.ledger.holder(callee.object_key) if key else None
-                closes = holder is not None and caller.number in reached(blocked_by, holder.number)
+                holder = table.ledger.keys.holder(callee.object_key) if key else None
+                closes = holder is not None and caller.number in reached(blocked_by, holder)
                 assert (callee.status is Status.COMPLETED) == closes
                 if closes:
                     continue
                 blocked_by[caller.number].add(callee.number)
-                if holder is not None and holder.number != callee.number:
-                    blocked_by[callee.number].add(holder.number)
+                if holder is not None and holder != callee.number:
+                    blocked_by[callee.number].add(holder)
                 if callee.status is Status.READY:
                     running.append(run(table, callee.number))
                 if random.random() < 0.3:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from perdure.engine.effects import StartAttempt
-from perdure.engine.events import AttemptFailed, PauseRequested, ResumeRequested, SignalSent
+from perdure.engine.events import AttemptFailed, PauseRequested, ResumeRequested, SignalSent, StatePatched
 from perdure.engine.invocation import Invocation
 from perdure.engine.ledger import Ledger
 from perdure.engine.mutation import Mutation
@@ -46,7 +46,7 @@ def steps(table: Table, number: int) -> int:
 def test_who_holds_a_key_and_how_many_are_ahead(table: Table) -> None:
     holder = table.begin("Counter/ada/add")
     wait_for(table, "ada", 2)
-    table.ledger.mutate(("", "Counter", "ada"), Mutation({}, None))
+    table.apply(StatePatched(9, ("", "Counter", "ada"), Mutation({}, None).encode()))
     wait_for(table, "ada", 1)
     wait_for(table, "bob", 3)
     held = f"waits for key `ada`, held by {holder.id} for 0.0 s"

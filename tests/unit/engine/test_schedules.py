@@ -5,6 +5,7 @@ from typing import Literal
 
 import pytest
 
+from perdure.engine import lifecycle
 from perdure.engine.answers import Accepted
 from perdure.engine.events import ScheduleTriggered, SettingsChanged, Target, TimersDue
 from perdure.engine.invocation import Invocation, Status
@@ -123,7 +124,7 @@ def test_with_skip_the_last_one_must_have_ended(table: Table) -> None:
     assert len(started(table, "s")) == 1
     assert progress(table, "s").last_error == f"{first.id}, which it started last, is still ready"
     assert progress(table, "s").last_skipped_at_ms == table.now_ms
-    table.ledger.fail(first, 409, "cancelled")
+    lifecycle.fail(table.ledger, first, 409, "cancelled")
     wait(table, 10_000)
     assert len(started(table, "s")) == 2
     assert progress(table, "s").last_error is None

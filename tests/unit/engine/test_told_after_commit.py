@@ -1,4 +1,4 @@
-"""What operators are told of schedules and rules is on disk: neither shown nor refused by what a crash may undo."""
+"""What operators are told of schedules, rules and services is on disk: neither shown nor refused by what a crash may undo."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -13,6 +13,7 @@ from perdure.engine.config import EngineConfig
 from perdure.engine.engine import Engine
 from perdure.engine.events import Target
 from perdure.engine.flow.rules import DoesNotExist, Limits, RulePut
+from perdure.engine.options import Overrides
 from perdure.engine.schedules import Schedule
 from perdure.engine.store.writer import Writer
 from perdure.errors import Conflict, EngineStopping, StoreError, UnknownSchedule
@@ -165,3 +166,15 @@ async def test_rules_are_shown_and_in_the_way_when_they_are_on_disk(house: House
     assert rules.all() == put_rules
     with pytest.raises(Conflict, match="exists"):
         await second
+
+
+async def test_what_is_said_of_a_service_is_shown_when_it_is_on_disk(house: House) -> None:
+    deployments = house.engine.deployments
+    house.disk.held = True
+    configured = await house.begin(deployments.configure_service("Greeter", Overrides(public=False)))
+    shown = await house.begin(deployments.committed())
+    assert not shown.done()
+    house.disk.go_on()
+    await configured
+    registry = await shown
+    assert registry.options(registry.service("Greeter")).ingress_private

@@ -1,5 +1,6 @@
 """Attach and output: the result of an invocation that somebody else began."""
 
+from perdure.engine import journaling, lifecycle
 from perdure.engine.commands.calls import await_result
 from perdure.engine.commands.rejection import CommandRejected
 from perdure.engine.invocation import Invocation, Status, Waiter
@@ -15,11 +16,11 @@ def on_attach_invocation(ledger: Ledger, invocation: Invocation, envelope: Envel
     command = envelope.message
     assert isinstance(command, pb.AttachInvocationCommandMessage)
     id = _target_id(command)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     waiter = Waiter(invocation.number, command.result_completion_id, MessageType.ATTACH_INVOCATION_COMPLETION)
     other = ledger.find(id)
     if other is None:
-        ledger.answer(waiter, _not_found(id))
+        lifecycle.answer(ledger, waiter, _not_found(id))
     else:
         await_result(ledger, other, waiter)
 
@@ -29,16 +30,16 @@ def on_get_invocation_output(ledger: Ledger, invocation: Invocation, envelope: E
     command = envelope.message
     assert isinstance(command, pb.GetInvocationOutputCommandMessage)
     id = _target_id(command)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     waiter = Waiter(invocation.number, command.result_completion_id, MessageType.GET_INVOCATION_OUTPUT_COMPLETION)
     other = ledger.find(id)
     if other is None:
-        ledger.answer(waiter, _not_found(id))
+        lifecycle.answer(ledger, waiter, _not_found(id))
     elif other.status is Status.COMPLETED:
         await_result(ledger, other, waiter)
     else:
         notification = pb.NotificationMessage(completion_id=command.result_completion_id, void=pb.Void())
-        ledger.notify(invocation, MessageType.GET_INVOCATION_OUTPUT_COMPLETION, notification)
+        lifecycle.notify(ledger, invocation, MessageType.GET_INVOCATION_OUTPUT_COMPLETION, notification)
 
 
 def _target_id(command: pb.AttachInvocationCommandMessage | pb.GetInvocationOutputCommandMessage) -> InvocationId:

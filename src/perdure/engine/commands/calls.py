@@ -1,5 +1,6 @@
 """Calls and sends: another invocation, begun from within one."""
 
+from perdure.engine import journaling, lifecycle
 from perdure.engine.admission import admit
 from perdure.engine.commands.rejection import CommandRejected
 from perdure.engine.events import Target
@@ -28,13 +29,13 @@ def on_call(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
         message = _deadlock(callee, waiting)
         if not is_new:  # somebody else's, which may yet get its key
             failure = pb.Failure(code=LOOP_DETECTED, message=message)
-            ledger.answer(waiter, pb.OutputCommandMessage(failure=failure))
+            lifecycle.answer(ledger, waiter, pb.OutputCommandMessage(failure=failure))
             return
-        ledger.fail(callee, LOOP_DETECTED, message)
+        lifecycle.fail(ledger, callee, LOOP_DETECTED, message)
     if resolved.handler_type == "WORKFLOW" and not is_new:
         refusal = runs_once(callee.target)
         failure = pb.Failure(code=refusal.code, message=refusal.message)
-        ledger.answer(waiter, pb.OutputCommandMessage(failure=failure))
+        lifecycle.answer(ledger, waiter, pb.OutputCommandMessage(failure=failure))
     else:
         await_result(ledger, callee, waiter)
 
@@ -56,7 +57,7 @@ def await_result(ledger: Ledger, callee: Invocation, waiter: Waiter) -> None:
     """Have the waiter answered when the callee ends; now, if it has."""
     if callee.status is Status.COMPLETED:
         assert callee.output is not None, f"{callee.id} is completed without an output"
-        ledger.answer(waiter, callee.output)
+        lifecycle.answer(ledger, waiter, callee.output)
     else:
         callee.waiters.append(waiter)
         ledger.touch(callee)
@@ -80,7 +81,7 @@ def _callee(
         callee_id, may_exist = identify(resolved, target, idempotency_key, ledger.new_id)
     except UsageError as error:
         raise CommandRejected(f"cannot call {command.service_name}/{command.handler_name}: {error}") from error
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     existing = ledger.find(callee_id) if may_exist else None
     callee = existing or admit(
         ledger,
@@ -97,7 +98,7 @@ def _callee(
     notification = pb.NotificationMessage(
         completion_id=command.invocation_id_notification_idx, invocation_id=str(callee.id)
     )
-    ledger.notify(invocation, MessageType.CALL_INVOCATION_ID_COMPLETION, notification)
+    lifecycle.notify(ledger, invocation, MessageType.CALL_INVOCATION_ID_COMPLETION, notification)
     return resolved, callee, existing is None
 
 

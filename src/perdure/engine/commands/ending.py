@@ -1,6 +1,6 @@
 """How an attempt ends by itself: with a result, by suspending, or with an error."""
 
-from perdure.engine import attempts
+from perdure.engine import attempts, journaling, lifecycle
 from perdure.engine.events import AttemptFailed
 from perdure.engine.invocation import Invocation, Step
 from perdure.engine.ledger import Ledger
@@ -16,7 +16,7 @@ def on_output(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> Non
     assert isinstance(command, pb.OutputCommandMessage)
     if command.WhichOneof("result") is None:
         raise RemoteProtocolError("an output has neither value nor failure")
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     invocation.output = command
 
 
@@ -26,7 +26,7 @@ def on_end(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
         raise RemoteProtocolError("the service ended the invocation without an output")
     invocation.attempt = 0
     invocation.forget_replay()
-    ledger.complete(invocation, invocation.output)
+    lifecycle.complete(ledger, invocation, invocation.output)
 
 
 def on_suspension(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
@@ -40,7 +40,7 @@ def on_suspension(ledger: Ledger, invocation: Invocation, envelope: Envelope) ->
         invocation.advance(Step.SUSPENDED, ledger.now_ms)
         ledger.touch(invocation)
     else:
-        ledger.make_ready(invocation, Step.RESUMED)
+        lifecycle.make_ready(ledger, invocation, Step.RESUMED)
     invocation.forget_replay()
 
 
@@ -69,4 +69,4 @@ def on_awaiting_on(ledger: Ledger, invocation: Invocation, envelope: Envelope) -
     """A hint that the handler only waits, and for what: for people to read, until it does something again."""
     message = envelope.message
     assert isinstance(message, pb.AwaitingOnMessage)
-    ledger.hint(invocation, message.awaiting_on)
+    journaling.hint(ledger, invocation, message.awaiting_on)

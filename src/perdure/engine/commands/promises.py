@@ -1,5 +1,6 @@
 """Durable promises: a workflow's, completed once, by name, by its handlers or from outside."""
 
+from perdure.engine import journaling, lifecycle
 from perdure.engine.answers import Failure
 from perdure.engine.batch import Promise
 from perdure.engine.commands.rejection import CommandRejected
@@ -20,7 +21,7 @@ def on_get_promise(ledger: Ledger, invocation: Invocation, envelope: Envelope) -
     command = envelope.message
     assert isinstance(command, pb.GetPromiseCommandMessage)
     promise = _promise(ledger, invocation, command.key)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     if promise.result is None:
         promise.waiters.append(
             Waiter(invocation.number, command.result_completion_id, MessageType.GET_PROMISE_COMPLETION)
@@ -34,7 +35,7 @@ def on_peek_promise(ledger: Ledger, invocation: Invocation, envelope: Envelope) 
     command = envelope.message
     assert isinstance(command, pb.PeekPromiseCommandMessage)
     promise = _promise(ledger, invocation, command.key)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     result = promise.result or pb.NotificationMessage(void=pb.Void())
     _answer(ledger, invocation, command.result_completion_id, result, MessageType.PEEK_PROMISE_COMPLETION)
 
@@ -53,13 +54,13 @@ def on_complete_promise(ledger: Ledger, invocation: Invocation, envelope: Envelo
             result.failure.CopyFrom(command.completion_failure)
         case _:
             raise CommandRejected(f"promise {command.key} is completed with neither value nor failure")
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     is_first = promise.result is None
     if is_first:
         answer.void.SetInParent()
     else:
         answer.failure.CopyFrom(pb.Failure(code=ALREADY_COMPLETED, message=_completed_before(promise)))
-    ledger.notify(invocation, MessageType.COMPLETE_PROMISE_COMPLETION, answer)
+    lifecycle.notify(ledger, invocation, MessageType.COMPLETE_PROMISE_COMPLETION, answer)
     if is_first:
         _complete(ledger, promise, result)
 
@@ -71,7 +72,7 @@ def on_promise_completed(ledger: Ledger, event: PromiseCompleted) -> None:
         manifest = ledger.registry.service(event.service).manifest
         if manifest.ty != "WORKFLOW":
             raise UsageError(f"{event.service} is no workflow: only workflows have promises")
-        promise = ledger.promise((event.scope or "", event.service, event.key, event.name))
+        promise = ledger.promises.of((event.scope or "", event.service, event.key, event.name))
         if promise.result is not None:
             raise Conflict(_completed_before(promise))
         result = pb.NotificationMessage()
@@ -105,7 +106,7 @@ def _completed_before(promise: Promise) -> str:
 def _promise(ledger: Ledger, invocation: Invocation, name: str) -> Promise:
     if invocation.service_type != "WORKFLOW":
         raise CommandRejected(f"{invocation.target} is no workflow: only workflows have promises")
-    return ledger.promise((*invocation.object_key, name))
+    return ledger.promises.of((*invocation.object_key, name))
 
 
 def _answer(
@@ -113,4 +114,4 @@ def _answer(
 ) -> None:
     answer = pb.NotificationMessage(completion_id=completion_id)
     answer.MergeFrom(result)
-    ledger.notify(invocation, type, answer)
+    lifecycle.notify(ledger, invocation, type, answer)

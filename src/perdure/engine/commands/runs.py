@@ -1,5 +1,6 @@
 """Run: a step that the service executes, and whose result the engine keeps."""
 
+from perdure.engine import journaling, lifecycle
 from perdure.engine.invocation import Invocation
 from perdure.engine.ledger import Ledger
 from perdure.engine.replay import check_run_completion
@@ -10,7 +11,7 @@ from perdure.protocol.versions import RUN_ACKS
 
 
 def on_run(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
 
 
 def on_propose_run_completion(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
@@ -35,4 +36,4 @@ def on_propose_run_completion(ledger: Ledger, invocation: Invocation, envelope: 
         acknowledgement = Envelope(
             MessageType.PROPOSE_RUN_COMPLETION_ACK, pb.ProposeRunCompletionAckMessage(completion_id=completion_id)
         )
-    ledger.notify(invocation, MessageType.RUN_COMPLETION, notification, acknowledgement)
+    lifecycle.notify(ledger, invocation, MessageType.RUN_COMPLETION, notification, acknowledgement)

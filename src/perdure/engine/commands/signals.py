@@ -1,5 +1,6 @@
 """Signals between invocations: named ones, awakeables, and cancellation."""
 
+from perdure.engine import journaling
 from perdure.engine.cancelling import cancel
 from perdure.engine.commands.rejection import CommandRejected
 from perdure.engine.invocation import Invocation, Status
@@ -34,7 +35,7 @@ def on_send_signal(ledger: Ledger, invocation: Invocation, envelope: Envelope) -
             notification.failure.CopyFrom(command.failure)
         case _:
             notification.void.SetInParent()
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     target = ledger.find(InvocationId(command.target_invocation_id))
     if target is None or target.status is Status.COMPLETED:
         return
@@ -57,7 +58,7 @@ def on_complete_awakeable(ledger: Ledger, invocation: Invocation, envelope: Enve
         notification.failure.CopyFrom(command.failure)
     else:
         notification.value.CopyFrom(command.value)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     target = ledger.find(target_id)
     if target is not None:
         deliver_signal(ledger, target, notification)

@@ -5,6 +5,7 @@ its predecessor's were committed before it started. The names are not in the vie
 those that wait for a commit count too.
 """
 
+from perdure.engine import journaling, lifecycle
 from perdure.engine.commands.rejection import CommandRejected
 from perdure.engine.invocation import Invocation
 from perdure.engine.keys import Key
@@ -16,7 +17,7 @@ from perdure.protocol.messages import Envelope, MessageType
 def on_eager_read(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     """The SDK read from the state that it was given at the start, and says what it saw."""
     _object(invocation)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
 
 
 def on_get_lazy_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
@@ -29,8 +30,8 @@ def on_get_lazy_state(ledger: Ledger, invocation: Invocation, envelope: Envelope
         notification.void.SetInParent()
     else:
         notification.value.content = value
-    ledger.append(invocation, envelope)
-    ledger.notify(invocation, MessageType.GET_LAZY_STATE_COMPLETION, notification)
+    journaling.append(ledger, invocation, envelope)
+    lifecycle.notify(ledger, invocation, MessageType.GET_LAZY_STATE_COMPLETION, notification)
 
 
 def on_get_lazy_state_keys(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
@@ -42,18 +43,18 @@ def on_get_lazy_state_keys(ledger: Ledger, invocation: Invocation, envelope: Env
     for batch in (ledger.committing, ledger.batch):
         if batch is not None:
             batch.change_state(key, entries)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     notification = pb.NotificationMessage(
         completion_id=command.result_completion_id, state_keys=pb.StateKeys(keys=sorted(entries))
     )
-    ledger.notify(invocation, MessageType.GET_LAZY_STATE_KEYS_COMPLETION, notification)
+    lifecycle.notify(ledger, invocation, MessageType.GET_LAZY_STATE_KEYS_COMPLETION, notification)
 
 
 def on_set_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     command = envelope.message
     assert isinstance(command, pb.SetStateCommandMessage)
     key = _writable_object(invocation)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     ledger.batch.state[*key, command.key] = command.value.content
 
 
@@ -61,13 +62,13 @@ def on_clear_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -
     command = envelope.message
     assert isinstance(command, pb.ClearStateCommandMessage)
     key = _writable_object(invocation)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     ledger.batch.state[*key, command.key] = None
 
 
 def on_clear_all_state(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> None:
     key = _writable_object(invocation)
-    ledger.append(invocation, envelope)
+    journaling.append(ledger, invocation, envelope)
     ledger.batch.clear_object(key)
 
 

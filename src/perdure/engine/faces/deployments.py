@@ -60,6 +60,11 @@ class Deployments:
         self._apply = apply
         self._changes = Changes(ask)
 
+    async def committed(self) -> Registry:
+        """The registry, once all that it says is on disk, for whoever shows it."""
+        async with self._changes:
+            return self.registry
+
     # ---- registering ----
 
     async def register(
