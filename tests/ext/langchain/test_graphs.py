@@ -158,7 +158,7 @@ async def test_a_durable_node_that_awaits_anything_else_is_reported() -> None:
     service, run = running(builder.compile())
     async with Harness(service, disable_retries=True) as h:
         with pytest.raises(
-            StandsStill, match=r"node naps' awaits something other than its context \(.*test_graphs.py:"
+            StandsStill, match=r"node 'naps' awaits something other than its context \(.*test_graphs.py:"
         ):
             await h.call(run, 0)
 

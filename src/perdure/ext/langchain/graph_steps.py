@@ -1,6 +1,7 @@
 """A tool or a node of a graph as one step: what it returned, or how else it ended that means something to the graph."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -11,6 +12,7 @@ from perdure.ext.langchain.cancelling import letting_cancels_pass
 from perdure.ext.langchain.interrupts import Answers
 from perdure.ext.langchain.values import VALUES
 from perdure.ext.missing import needs
+from perdure.ext.tool_calls import Recording, WithContext, tool_call
 
 with needs("langgraph", extra="langchain"):
     from langchain_core.tools import ToolException
@@ -31,6 +33,19 @@ class Outcome(msgspec.Struct, omit_defaults=True):
 
 Record: TypeAlias = Callable[[Callable[[], Awaitable[Outcome]]], Awaitable[Outcome]]
 """Executes a body as a run of the journal, and gives its outcome, now or as it was recorded."""
+
+
+async def tool_in_graph(
+    name: str,
+    recording: Recording,
+    execute: Callable[[], Awaitable[Any]],
+    call: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> Any:
+    """Executes a tool for a `call` of the model, recorded in this way. Otherwise like `graph_step`."""
+    told: Any = {"arguments": call["args"], "call_id": call["id"]}
+    record = partial(tool_call, name, recording=recording, codec=OUTCOME, control_flow=(GraphBubbleUp,), **told)
+    return await graph_step(name, execute, record, config, with_context=isinstance(recording, WithContext))
 
 
 async def graph_step(

@@ -11,12 +11,13 @@ from typing import Any, NoReturn, cast
 from perdure.errors import UsageError
 from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import final
+from perdure.ext.langchain.cancelling import letting_cancels_pass
 from perdure.ext.langchain.determinism import inline
-from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
+from perdure.ext.langchain.graph_steps import tool_in_graph
 from perdure.ext.langchain.model import Recorder, durable_model
-from perdure.ext.langchain.tools import recording_of, run_with_context, with_its_context
+from perdure.ext.langchain.tools import recording_of, with_its_context
 from perdure.ext.missing import needs
-from perdure.ext.tool_calls import Recording, Step, tool_call
+from perdure.ext.tool_calls import Recording, Step
 from perdure.sdk.capabilities.runs import RunOptions
 
 with needs("langchain", extra="langchain"):
@@ -61,8 +62,8 @@ class DurableMiddleware(AgentMiddleware[Any, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Any]]
     ) -> Any:
         """Executes a tool as one step or with the context. Several run at the same time, as LangGraph has it."""
-        durable_here("a durable agent's tool")
-        tool, call = request.tool, request.tool_call
+        ctx = durable_here("a durable agent's tool")
+        tool, call = request.tool, cast("dict[str, Any]", request.tool_call)
         if tool is None:  # the model made it up: LangGraph tells it so
             return await handler(request)
         config = cast(Any, request).runtime.config
@@ -71,15 +72,10 @@ class DurableMiddleware(AgentMiddleware[Any, Any, Any]):
             inline(callbacks.handlers)
         recording = self._recorded.get(tool.name) or recording_of(tool)
         if isinstance(recording, Step):
-
-            async def record(body: Callable[[], Awaitable[Outcome]]) -> Outcome:
-                return await tool_call(
-                    tool.name, body, recording, arguments=call["args"], codec=OUTCOME, call_id=call["id"]
-                )
-
-            return await graph_step(tool.name, lambda: handler(request), record, config)
-        passing = request.override(tool=with_its_context(tool, recording, cast(Any, call), config))
-        return await run_with_context(tool.name, lambda: handler(passing))
+            return await tool_in_graph(tool.name, recording, lambda: handler(request), call, config)
+        watched = request.override(tool=with_its_context(tool, recording, call, config))
+        with letting_cancels_pass():
+            return await ctx.alone(f"tool {tool.name!r}", lambda: handler(watched))  # middleware further in, too
 
     def wrap_model_call(self, request: Any, handler: Any) -> NoReturn:
         raise UsageError(_BLOCKING)

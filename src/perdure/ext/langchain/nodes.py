@@ -9,7 +9,6 @@ LangGraph puts a `RunnableCallable` around each function of a graph. The seam is
 matter whether the graph was built before or after our import.
 """
 
-import inspect
 from collections.abc import Awaitable, Callable
 from copy import copy
 from functools import partial, wraps
@@ -19,12 +18,10 @@ from perdure.ext.durable_here import durable_here, in_handler
 from perdure.ext.langchain.cancelling import letting_cancels_pass
 from perdure.ext.langchain.determinism import replace
 from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
-from perdure.ext.langchain.tools import run_with_context
 from perdure.ext.missing import needs
 from perdure.ext.steps import Entry, step
-from perdure.ext.tool_calls import Step, how_recorded
+from perdure.ext.tool_calls import Step, call_body, how_recorded
 from perdure.sdk.capabilities.runs import RunOptions
-from perdure.sdk.threads import in_run_thread
 
 with needs("langgraph", extra="langchain"):
     from langgraph._internal._runnable import RunnableCallable  # pyright: ignore[reportMissingTypeStubs]
@@ -68,22 +65,15 @@ def _durable(
 ) -> Callable[..., Awaitable[Any]]:
     recording = how_recorded(fn)
     node = name or getattr(fn, "__name__", type(fn).__name__)
+    entry = Entry[Outcome](kind, lambda _: {"name": node}, "result", OUTCOME)
 
     @wraps(fn)
     async def durable(*args: Any, **kwargs: Any) -> Any:
+        ctx = durable_here(f"{kind} {node!r}")
         if not isinstance(recording, Step):
-            return await run_with_context(f"{kind} {node}", lambda: fn(*args, **kwargs))
-        options = run_options or recording.options
-
-        async def execute() -> Any:
-            if inspect.iscoroutinefunction(fn):
-                return await fn(*args, **kwargs)
-            return await in_run_thread(partial(fn, *args, **kwargs))
-
-        async def record(body: Callable[[], Awaitable[Outcome]]) -> Outcome:
-            entry = Entry[Outcome](kind, lambda _: {"name": node}, "result", OUTCOME)
-            return await step(durable_here(f"{kind} {node!r}"), f"{kind} {node}", body, entry, options)
-
-        return await graph_step(node, execute, record, get_config())
+            with letting_cancels_pass():
+                return await ctx.alone(f"{kind} {node!r}", partial(fn, *args, **kwargs))
+        record = partial(step, ctx, f"{kind} {node}", entry=entry, options=run_options or recording.options)
+        return await graph_step(node, partial(call_body, fn, *args, **kwargs), record, get_config())
 
     return durable

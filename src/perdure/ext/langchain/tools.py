@@ -1,19 +1,17 @@
 """Tools: which is recorded how."""
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import wraps
 from typing import Any, Final, cast
 
-from perdure.ext.langchain.cancelling import letting_cancels_pass
-from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
+from perdure.ext.langchain.graph_steps import tool_in_graph
 from perdure.ext.missing import needs
-from perdure.ext.tool_calls import Recording, Step, WithContext, how_recorded, tool_call
+from perdure.ext.tool_calls import Recording, Step, WithContext, how_recorded
 
 with needs("langchain", extra="langchain"):
     from langchain_core.messages.tool import ToolOutputMixin
     from langchain_core.tools import BaseTool, StructuredTool
-    from langgraph.errors import GraphBubbleUp
 
 _OF_LIBRARIES: Final = ("langchain_mcp_adapters.", "langchain_community.")
 """Their functions are `async def` and talk to the outside."""
@@ -27,19 +25,13 @@ def recording_of(tool: BaseTool) -> Recording:
     return how_recorded(fn)
 
 
-async def run_with_context(name: str, execute: Callable[[], Awaitable[Any]]) -> Any:
-    """Executes a tool or a node with the context."""
-    with letting_cancels_pass():
-        return await tool_call(name, execute, WithContext())
-
-
 def with_its_context(
     tool: BaseTool, recording: WithContext, call: Mapping[str, Any], config: Mapping[str, Any]
 ) -> BaseTool:
-    """The tool, for one call with the context. LangChain runs the function in a task of its own; it is watched there.
+    """The tool, for one call with the context. LangChain runs its function in a task of its own.
 
-    What a function gives that neither used the context nor awaited anything is recorded. That the invocation was
-    cancelled is nothing that anybody on the way can make an answer of.
+    There it is seen whether the function used the context or awaited anything; and a cancel comes out of it as one,
+    before anything else makes an answer of it.
     """
     if not isinstance(tool, StructuredTool) or tool.coroutine is None:
         return tool
@@ -50,18 +42,7 @@ def with_its_context(
         async def execute() -> Any:
             return _as_said(await function(*args, **kwargs))
 
-        async def record(body: Callable[[], Awaitable[Outcome]]) -> Outcome:
-            return await tool_call(
-                tool.name,
-                body,
-                recording,
-                arguments=call["args"],
-                codec=OUTCOME,
-                call_id=call["id"],
-                control_flow=(GraphBubbleUp,),
-            )
-
-        return await graph_step(tool.name, execute, record, config, with_context=True)
+        return await tool_in_graph(tool.name, recording, execute, call, config)
 
     return tool.model_copy(update={"coroutine": watched})
 

@@ -6,7 +6,6 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, Final, cast
 
-from perdure.ext.codecs import Codec
 from perdure.ext.missing import needs
 
 with needs("langgraph", extra="langchain"):
@@ -93,5 +92,3 @@ def _usual(kind: type[BaseMessage]) -> dict[str, Any]:
 
 
 VALUES: Final = Values()
-
-VALUE: Final[Codec[Any]] = Codec(VALUES.to_json, VALUES.from_json)
