@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import HostedMCPTool, function_tool
+from agents import HostedMCPTool, ToolGuardrailFunctionOutput, function_tool, tool_input_guardrail
 from agents.mcp import MCPServerStdio
 from agents.testing import ScriptedModel as InProcess
 from agents.testing import assistant_message
@@ -105,6 +105,20 @@ async def test_what_a_tool_of_a_server_fails_with_is_told_to_the_model(
     assert "Error executing tool fail" in await asking(ann(mcp_servers=[server])).comes_to()
 
 
+async def test_guardrails_of_a_servers_tools_are_recorded(server: MCPServerStdio, model: ScriptedModel) -> None:
+    times: list[str] = []
+
+    @tool_input_guardrail
+    def careful(data: Any) -> ToolGuardrailFunctionOutput:
+        times.append("in")
+        return ToolGuardrailFunctionOutput.allow()
+
+    model.script = calling(("count", {}))
+    server.tool_input_guardrails = [careful]
+    assert "calls: 1" in await asking(ann(mcp_servers=[server])).comes_to(always_replay=True)
+    assert times == ["in"]
+
+
 async def test_a_server_that_the_user_connected_is_used_as_it_is(
     server: MCPServerStdio, log: Log, model: ScriptedModel
 ) -> None:
@@ -175,6 +189,8 @@ async def test_nothing_is_left_of_a_server_that_came_with_a_run(
     await asyncio.gather(
         *(each._task for server, each in mcp_connections._connections.items() if isinstance(server, InMemory))
     )
+    for _ in range(100):  # what the loop still has on its list knows the run
+        await asyncio.sleep(0)
     gc.collect()
     assert [ref() for ref in left] == [None, None]
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from perdure.ext.codecs import Codec
 from perdure.ext.durable_here import durable_here
 from perdure.ext.openai.cancels import wrapping_cancels
+from perdure.ext.openai.guardrails import durable_guardrail
 from perdure.ext.openai.mcp_connections import connected
 from perdure.ext.steps import Entry, step
 from perdure.ext.tool_calls import tool_call
@@ -25,6 +26,8 @@ class DurableServer(MCPServer):
 
     def __init__(self, wrapped: MCPServer) -> None:
         self.wrapped = wrapped  # and not the base's fields: those of the user's server are found by `__getattr__`
+        self.tool_input_guardrails = [durable_guardrail(each) for each in wrapped.tool_input_guardrails or ()]
+        self.tool_output_guardrails = [durable_guardrail(each) for each in wrapped.tool_output_guardrails or ()]
         self._listed: Any = None  # what the last recorded list holds
 
     def __getattr__(self, name: str) -> Any:
