@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from agents import HostedMCPTool, ToolGuardrailFunctionOutput, function_tool, tool_input_guardrail
-from agents.mcp import MCPServerStdio
+from agents.mcp import MCPServer, MCPServerStdio
 from agents.testing import ScriptedModel as InProcess
 from agents.testing import assistant_message
 from openai.types.responses.response_output_item import McpApprovalRequest
@@ -243,9 +243,11 @@ async def test_a_server_that_could_not_be_connected_is_tried_again(error: BaseEx
         assert h.now - began < timedelta(seconds=5)
 
 
-async def test_a_durable_server_can_be_copied() -> None:
+async def test_a_durable_server_has_all_that_a_server_has_and_can_be_copied() -> None:
     server = InMemory()
     assert copy.copy(DurableServer(server)).wrapped is server
+    named = {name for name in vars(MCPServer) if not name.startswith("_")}
+    assert named <= vars(DurableServer).keys(), "the SDK's servers have something that a durable one does not forward"
 
 
 async def test_a_hosted_servers_approval_is_waited_for(model: ScriptedModel) -> None:

@@ -6,7 +6,15 @@ from typing import Any, Final
 
 from agents import AgentBase, RunContextWrapper
 from agents.mcp import MCPServer, MCPToolMetaContext
-from mcp.types import CallToolResult, GetPromptResult, ListPromptsResult, Tool
+from mcp.types import (
+    CallToolResult,
+    GetPromptResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ReadResourceResult,
+    Tool,
+)
 from pydantic import TypeAdapter
 
 from perdure.ext.codecs import Codec
@@ -90,13 +98,32 @@ class DurableServer(MCPServer):
         with wrapping_cancels():
             return await tool_call(tool_name, call, arguments=arguments, codec=_RESULT, call_id=_call_id.get())
 
+    # Not recorded, as no run asks for it; `__getattr__` is not asked for what the base class has of its own.
+
+    @property
+    def cached_tools(self) -> list[Tool] | None:
+        """The user's server's."""
+        return self.wrapped.cached_tools
+
     async def list_prompts(self) -> ListPromptsResult:
-        """Not recorded: no run asks for it."""
+        """The user's server's."""
         return await self.wrapped.list_prompts()
 
     async def get_prompt(self, name: str, arguments: dict[str, Any] | None = None) -> GetPromptResult:
-        """Not recorded: no run asks for it."""
+        """The user's server's."""
         return await self.wrapped.get_prompt(name, arguments)
+
+    async def list_resources(self, cursor: str | None = None) -> ListResourcesResult:
+        """The user's server's."""
+        return await self.wrapped.list_resources(cursor)
+
+    async def list_resource_templates(self, cursor: str | None = None) -> ListResourceTemplatesResult:
+        """The user's server's."""
+        return await self.wrapped.list_resource_templates(cursor)
+
+    async def read_resource(self, uri: str) -> ReadResourceResult:
+        """The user's server's."""
+        return await self.wrapped.read_resource(uri)
 
 
 _TOOLS = TypeAdapter(list[Tool])
