@@ -8,7 +8,7 @@ are written by hand. docs/integrations/langchain.md says what is durable, and wh
 
 from perdure.ext.langchain.checkpointer import DurableCheckpointer
 from perdure.ext.langchain.determinism import repeat_what_is_drawn
-from perdure.ext.langchain.finality import mark_as_final
+from perdure.ext.langchain.final_errors import end_handlers_for_good
 from perdure.ext.langchain.mcp import durable_mcp_tools
 from perdure.ext.langchain.middleware import DurableMiddleware
 from perdure.ext.langchain.model import durable_model
@@ -20,7 +20,7 @@ from perdure.sdk.context import current_context, current_object_context
 
 repeat_what_is_drawn()
 record_plain_functions()
-mark_as_final()
+end_handlers_for_good()
 refuse_unrecorded_models()
 
 __all__ = [

@@ -1,8 +1,8 @@
-"""Exceptions by which a graph or an agent gives up on its own rules: in a handler, no retry mends them.
+"""Errors that end the handler for good: those by which a graph or an agent gives up, such as after too many steps.
 
-They follow from what is recorded, so that another attempt would come to the same. (Inside of a run nothing is, and its
-next try may do better.) They are raised deep in the libraries, on ways that no hook sees; so it is their classes that
-mark them, as they are made.
+They follow from what is recorded, so that another attempt would come to the same. Only inside of a run nothing is
+recorded, and its next try may do better. LangGraph raises them in many places, and none of these has a hook; so they
+are marked as final when they are made, in the `__init__` of their classes.
 """
 
 from functools import wraps
@@ -26,13 +26,13 @@ FINAL: tuple[type[Exception], ...] = (
 )
 
 
-def mark_as_final() -> None:
-    """Has these exceptions marked, wherever they are raised in a handler, outside of runs. To be done once."""
+def end_handlers_for_good() -> None:
+    """Has these errors marked, wherever they are raised in a handler, outside of runs. To be done once."""
     for kind in FINAL:
-        _mark(kind)
+        _mark_each(kind)
 
 
-def _mark(kind: type[Exception]) -> None:
+def _mark_each(kind: type[Exception]) -> None:
     made = kind.__init__
 
     @wraps(made)
