@@ -78,7 +78,7 @@ class StateLog:
                 f"{name!r} is kept in the state of a virtual object or workflow, and {ctx.target} is a handler of a "
                 "plain service, which has none: make it a VirtualObject, with a key for each session"
             )
-        self._ctx = ctx
+        self.ctx: Final = ctx  # of which it is known by now that it has state
         self._name = name
         self._uses = ctx.attached(_Uses)
         self._use = self._uses.of.setdefault(name, _Use())
@@ -119,16 +119,16 @@ class StateLog:
 
     @property
     def _writer(self) -> WritesState:
-        if not isinstance(self._ctx, WritesState):
-            raise UsageError(f"{self._ctx.target} is a shared handler: it may read {self._name!r}, and not change it")
-        return self._ctx
+        if not isinstance(self.ctx, WritesState):
+            raise UsageError(f"{self.ctx.target} is a shared handler: it may read {self._name!r}, and not change it")
+        return self.ctx
 
     def _read(self, number: int) -> Any:
         # A shared handler runs beside the one that writes: what it reads must be in its journal.
-        if not isinstance(self._ctx, WritesState):
-            return self._ctx.get(self._key(number))
+        if not isinstance(self.ctx, WritesState):
+            return self.ctx.get(self._key(number))
         self._use.read.add(number)
-        return self._ctx.recall(self._key(number))
+        return self.ctx.recall(self._key(number))
 
     def _drop(self, outline: Outline, numbers: Iterable[int]) -> None:
         """Clears items that are no longer in the outline, the last first.
@@ -150,13 +150,13 @@ class StateLog:
         self._writer.set(self._name, outline)
 
     async def _outline(self) -> Outline:
-        return await self._ctx.get(self._name, type_hint=Outline) or Outline()
+        return await self.ctx.get(self._name, type_hint=Outline) or Outline()
 
     async def _to_change(self) -> Outline:
         writer = self._writer
         async with self._uses.lock:
             if self._uses.left is None:  # the first change: what earlier invocations have left, nobody reads again
-                left = await self._ctx.get(_LEFT, type_hint=list[str])
+                left = await self.ctx.get(_LEFT, type_hint=list[str])
                 self._uses.left = []
                 if left is not None:
                     for key in left:

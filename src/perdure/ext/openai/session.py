@@ -1,7 +1,5 @@
 """The session of a durable run: in the state of the virtual object of its handler, or one of the user's."""
 
-from typing import cast
-
 from agents import (
     Session,
     SessionABC,
@@ -17,7 +15,6 @@ from perdure.ext.openai.cancels import wrapping_cancels
 from perdure.ext.openai.messages import as_messages
 from perdure.ext.openai.recorded_session import RecordedSession, as_dicts
 from perdure.ext.state_log import StateLog
-from perdure.sdk.context import ObjectSharedContext
 
 
 class DurableSession(SessionABC):
@@ -31,12 +28,10 @@ class DurableSession(SessionABC):
     """
 
     def __init__(self, name: str = "items", session_settings: SessionSettings | None = None) -> None:
-        context = durable_here("DurableSession")
-        self._log = StateLog(context, name)
-        ctx = cast("ObjectSharedContext", context)  # as it has state
+        self._log = StateLog(durable_here("DurableSession"), name)
+        ctx = self._log.ctx
         self.session_id = f"{ctx.target.rpartition('/')[0]}/{ctx.key()}"
         self.session_settings = session_settings
-        self._ctx = ctx
         self._name = name
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
@@ -44,7 +39,7 @@ class DurableSession(SessionABC):
         last = limit if limit is not None or self.session_settings is None else self.session_settings.limit
         with wrapping_cancels():
             items = await self._log.items(last)
-        self._ctx.attached(Conversations).loaded(self._name, as_messages(items))
+        self._log.ctx.attached(Conversations).loaded(self._name, as_messages(items))
         return items
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
