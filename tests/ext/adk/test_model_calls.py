@@ -11,7 +11,7 @@ from google.genai import types
 
 import perdure
 from perdure.testing import Harness
-from perdure.testing.model import Answer, ChatRequest, Reply, ScriptedModel, Usage
+from perdure.testing.model import Answer, ChatRequest, Fault, Reply, ScriptedModel, Usage
 from tests.ext.adk.asking import GEMINI, Asking, assistant, journal_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -53,11 +53,23 @@ async def test_a_recorded_answer_is_not_asked_for_again(model: ScriptedModel) ->
     assert len(model.log.calls) == 2
 
 
-async def test_a_step_tells_the_provider_its_key(model: ScriptedModel) -> None:
-    asking = Asking(assistant())
+async def test_all_tries_of_a_call_have_one_key_and_each_call_another(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=500))
+    asking = Asking(assistant(tools=[step_number]))
+    model.script = lambda request: Reply("ok") if request.results else Reply.calling(("step_number", {"done": 1}))
     async with Harness([asking.service]) as h:
         await h.call(asking.ask_once, "hello")
-    assert model.log.calls[0].key
+    first, second, third = [call.key for call in model.log.calls]
+    assert first is not None
+    assert first == second != third
+
+
+async def test_a_key_of_the_users_own_is_kept(model: ScriptedModel) -> None:
+    options = types.HttpOptions(headers={"idempotency-key": "mine"})
+    asking = Asking(assistant(generate_content_config=types.GenerateContentConfig(http_options=options)))
+    async with Harness([asking.service]) as h:
+        await h.call(asking.ask_once, "hello")
+    assert [call.key for call in model.log.calls] == ["mine"]
 
 
 async def test_the_journal_of_a_hundred_calls_is_linear(model: ScriptedModel) -> None:

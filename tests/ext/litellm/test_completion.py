@@ -184,6 +184,24 @@ async def test_a_model_that_stays_away_is_given_up_after_so_many_tries_and_the_c
     assert len(model.log.calls) == 3
 
 
+async def test_all_tries_of_a_call_have_one_key_and_each_call_another(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=500))
+    agents, ask = converses(2)
+    async with Harness(agents) as h:
+        await h.call(ask, "a question")
+    first, second, third = [call.key for call in model.log.calls]
+    assert first is not None
+    assert first == second != third
+
+
+@pytest.mark.parametrize("setting", ["headers", "extra_headers"])
+async def test_a_key_of_the_users_own_is_kept(model: ScriptedModel, setting: str) -> None:
+    agents, ask = asks(**{setting: {"idempotency-key": "mine"}})
+    async with Harness(agents) as h:
+        await h.call(ask, "Hi")
+    assert [call.key for call in model.log.calls] == ["mine"]
+
+
 async def test_an_unknown_provider_is_terminal(model: ScriptedModel) -> None:
     agents = perdure.Service("Agents")
 

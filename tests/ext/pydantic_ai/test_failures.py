@@ -113,13 +113,40 @@ async def test_a_client_tries_again_if_the_settings_say_so(model: ScriptedModel)
         assert await h.call(asked.ask, "Hi") == "You asked: Hi"
 
 
-async def test_a_client_that_knows_no_retries_does_not_warn_of_them(model: ScriptedModel) -> None:
+async def test_a_model_does_not_warn_of_settings_that_nobody_made(model: ScriptedModel) -> None:
     class Plain(OpenAIChatModel):
-        unsupported_settings = frozenset({"max_retries"})
+        unsupported_settings = frozenset({"max_retries", "extra_headers"})
 
     asked = asking(Agent(Plain("gpt-4o-mini", provider=OpenAIProvider(openai_client=AsyncOpenAI()))))
     async with Harness(asked.service, disable_retries=True) as h:
         assert await h.call(asked.ask, "Hi") == "You asked: Hi"
+
+
+async def test_all_tries_of_a_request_have_one_key_and_each_request_another(model: ScriptedModel) -> None:
+    model.faults.append(Fault(status=500))
+    model.script = lambda request: Reply("done") if request.results else Reply.calling(("again", {}))
+    asked = asking(impatient(tools=[again]))
+    asked_before = len(model.log.calls)
+    async with Harness(asked.service) as h:
+        assert await h.call(asked.ask, "Hi") == "done"
+    first, second, third = [call.key for call in model.log.calls[asked_before:]]
+    assert first is not None
+    assert first == second != third
+
+
+async def test_a_key_of_the_users_own_is_kept(model: ScriptedModel) -> None:
+    asked = asking(impatient(model_settings={"extra_headers": {"idempotency-key": "mine"}}))
+    async with Harness(asked.service) as h:
+        await h.call(asked.ask, "Hi")
+    assert model.log.calls[-1].key == "mine"
+
+
+async def test_fallback_models_have_no_key_in_common(model: ScriptedModel) -> None:
+    """What one of them was asked, and failed, is not what the next is asked."""
+    asked = asking(Agent(FallbackModel(model_named("openai-chat:gpt-4o"), model_named("openai-chat:gpt-4o-mini"))))
+    async with Harness(asked.service) as h:
+        await h.call(asked.ask, "Hi")
+    assert model.log.calls[-1].key is None
 
 
 async def test_options_limit_how_long_a_model_may_take(model: ScriptedModel) -> None:

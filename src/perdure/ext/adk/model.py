@@ -7,7 +7,7 @@ So a model stays what it is: its durable twin is a copy that differs in this one
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,8 @@ with needs("google-adk", extra="adk"):
     from google.adk.models.llm_request import LlmRequest
     from google.adk.models.llm_response import LlmResponse
     from google.genai import types
+
+_KEY: Final = "Idempotency-Key"
 
 
 def durable_model(model: BaseLlm, agent: str, invocation_id: str, options: RunOptions[Any] | None) -> BaseLlm:
@@ -73,9 +75,11 @@ class _Asking:
 
 
 def _of_step(request: LlmRequest) -> LlmRequest:
-    """The request for one try: models change what they are given, and may tell the provider which step it is."""
+    """The request for one try, a copy since models change it: a header tells the provider of which step it is a try."""
     options = request.config.http_options or types.HttpOptions()
-    headers = {**(options.headers or {}), "Idempotency-Key": run_key()}
+    headers = options.headers or {}
+    if _KEY.lower() not in map(str.lower, headers):
+        headers = {**headers, _KEY: run_key()}
     config = request.config.model_copy(update={"http_options": options.model_copy(update={"headers": headers})})
     return request.model_copy(update={"config": config, "contents": list(request.contents)})
 

@@ -10,7 +10,7 @@ from perdure.ext.litellm.messages import Message, recorded, sent
 from perdure.ext.litellm.tools import as_offered
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.runs import RunOptions, run_key
 
 with needs("litellm", extra="litellm"):
     import litellm
@@ -23,6 +23,8 @@ _RECORDED: Final = (
 )
 _RECORDED_SETTINGS: Final = frozenset(_RECORDED.split())
 """No others: among them are keys, headers and clients."""
+
+_KEY: Final = "Idempotency-Key"
 
 
 class Completes(Protocol):
@@ -71,6 +73,8 @@ async def completion(
     async def ask() -> ModelResponse:
         # A client that retries waits inside of the step, where nobody sees it, and multiplies what the options allow.
         request: dict[str, Any] = {"max_retries": 0, **settings}
+        if router is None and not settings.get("fallbacks"):  # those send it to others as well, with headers of theirs
+            request["extra_headers"] = _with_key(settings)
         if tools:
             request["tools"] = as_offered(tools)
         acompletion: Any = litellm.acompletion if router is None else router.acompletion
@@ -79,6 +83,13 @@ async def completion(
         )
 
     return await model_call(asked, ask, _RESPONSE, _said, run_options)
+
+
+def _with_key(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The headers of one try: one tells the provider of which step it is a try, unless the caller has said so."""
+    headers: dict[str, str] = dict(settings.get("extra_headers") or {})
+    own: list[str] = [*headers, *(settings.get("headers") or ())]
+    return headers if _KEY.lower() in map(str.lower, own) else {**headers, _KEY: run_key()}
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,18 +10,23 @@ from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Asked, Said, Usage
 from perdure.ext.missing import needs
 from perdure.ext.pydantic_ai.messages import as_message, as_messages
+from perdure.sdk.capabilities.runs import run_key
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai._unsupported_settings import suppress_warnings  # private: a public way there is none
     from pydantic_ai.durable_exec import ModelRequestParams, ResultCodec
     from pydantic_ai.exceptions import ModelHTTPError
     from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.settings import ModelSettings
     from pydantic_core import to_jsonable_python
 
 R = TypeVar("R")
 
 _SECRET: Final = frozenset(("extra_headers",))
 """Settings that may hold keys, which no journal is to have."""
+
+_KEY: Final = "Idempotency-Key"
+_OURS: Final = ("max_retries", "extra_headers")
 
 
 class ModelRefused(ModelHTTPError, TerminalError):
@@ -54,18 +59,24 @@ def asked(agent: str, model: str, params: ModelRequestParams) -> Asked:
     )
 
 
-def asked_once(params: ModelRequestParams) -> ModelRequestParams:
-    """The request as one that the provider's client does not try again by itself, unless the settings say so.
+def of_step(name: str, params: ModelRequestParams) -> ModelRequestParams:
+    """The request to the model of this name as each try of its step sends it, unless the settings say otherwise.
 
-    It would wait inside of the step, where nobody sees it, and multiply what the options allow.
+    The provider's client does not try again by itself: it would wait inside of the step, where nobody sees it, and
+    multiply what the options allow. A header tells the provider of which step it is a try.
     """
-    return replace(params, model_settings={"max_retries": 0, **(params.model_settings or {})})
+    settings: ModelSettings = {"max_retries": 0, **(params.model_settings or {})}
+    headers = settings.get("extra_headers") or {}
+    several = name.startswith("fallback:")  # a FallbackModel, which asks one after the other
+    if not several and _KEY.lower() not in map(str.lower, headers):
+        settings["extra_headers"] = {**headers, _KEY: run_key()}
+    return replace(params, model_settings=settings)
 
 
 @contextmanager
-def no_word_of_retries(params: ModelRequestParams) -> Generator[None]:
-    """A model whose client knows no retries does not warn of a setting that nobody made."""
-    with suppress_warnings([] if "max_retries" in (params.model_settings or {}) else ["max_retries"]):
+def no_warnings_of_ours(params: ModelRequestParams) -> Generator[None]:
+    """Suppresses the warnings of models that do not know the settings that `of_step` adds."""
+    with suppress_warnings(name for name in _OURS if name not in (params.model_settings or {})):
         yield
 
 

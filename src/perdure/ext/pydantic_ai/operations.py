@@ -18,8 +18,8 @@ from perdure.ext.pydantic_ai.cancels import note_cancel
 from perdure.ext.pydantic_ai.model_requests import (
     ModelRefused,
     asked,
-    asked_once,
-    no_word_of_retries,
+    no_warnings_of_ours,
+    of_step,
     response_codec,
     said,
 )
@@ -113,12 +113,12 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
 
     async def _model_call(self, name: str, params: ModelRequestParams) -> R:
         request = asked(self._recorder.agent, name, params)
-        body = _Body(self._operation, cast("P", asked_once(params)))
+        body = _Body(self._operation, lambda: cast("P", of_step(name, params)))
         codec = response_codec(self._operation.result_codec)
         # The response type of streams also admits what version 2.59 recorded, which nothing here ever did.
         read = cast("Callable[[R], Said]", said)
         try:
-            with no_word_of_retries(params):
+            with no_warnings_of_ours(params):
                 return await body.reported(model_call(request, body.run, codec, read, self._recorder.model_options))
         except (Cancelled, TimedOut):
             raise
@@ -135,7 +135,7 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
             return await tool_call(
                 params.name, act, recording, arguments=arguments, codec=self._codec(), call_id=call_id
             )
-        body = _Body(self._operation, params)
+        body = _Body(self._operation, lambda: params)
         return await body.reported(
             tool_call(params.name, body.run, recording, arguments=arguments, codec=self._codec(), call_id=call_id)
         )
@@ -145,13 +145,13 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
             tools: dict[str, Any] = listed.tools if isinstance(listed, DynamicToolsResult) else listed
             return {"server": server, "tools": list(tools)}
 
-        body = _Body(self._operation, params)
+        body = _Body(self._operation, lambda: params)
         ctx = durable_here(f"toolset {server!r}")
         entry = Entry("tool_list", told, "response", self._codec())
         return await body.reported(step(ctx, f"list tools of {server}", body.run, entry))
 
     async def _step(self, name: str, params: P) -> R:
-        body = _Body(self._operation, params)
+        body = _Body(self._operation, lambda: params)
 
         async def encoded() -> Any:
             return self._operation.result_codec.dump(await body.run())
@@ -168,7 +168,7 @@ class _Recorded(BoundDurableOperation[P, W, R], Generic[P, W, R]):
 class _Body(Generic[P, R]):
     """One thing to do, inside of a step; tells the agent's telemetry whether it was done now or had been before."""
 
-    def __init__(self, operation: DurableOperation[P, Any, R], params: P) -> None:
+    def __init__(self, operation: DurableOperation[P, Any, R], params: Callable[[], P]) -> None:
         self._operation = operation
         self._params = params
         self._executed = False
@@ -176,7 +176,7 @@ class _Body(Generic[P, R]):
     async def run(self) -> R:
         self._executed = True
         with durable_unit_scope():
-            return await self._operation.handler(self._params)
+            return await self._operation.handler(self._params())
 
     async def reported(self, result: Awaitable[Any]) -> Any:
         try:
