@@ -1,6 +1,5 @@
 """A message that comes while the agent works on the one before."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -11,24 +10,31 @@ from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply
 from tests.ext.patterns import catalogue
 from tests.ext.patterns.pattern import Pattern, Play
-from tests.ext.patterns.people import came
+from tests.ext.patterns.people import came, was_cancelled
+from tests.ext.patterns.thinking import Thinking
 
 FIRST = "Plan a weekend in Lisbon"
 SECOND = "With two children"
 
 
+thinking = Thinking()
+
+
 async def script(request: ChatRequest) -> Reply:
     said = str(request.messages)
     if SECOND not in said:
-        await asyncio.sleep(4)
+        await thinking()
     return Reply("The aquarium, then the beach." if FIRST in said else "Where to?")
 
 
 async def begin(play: Play) -> None:
+    thinking.begin()
     await play.call("Assistant/message", FIRST, key="ada")
 
 
 async def see_both(play: Play) -> None:
+    await was_cancelled(play, "Work/run")
+    thinking.is_in_vain()
     [_, both] = await came(play, "Work/run", 2)
     assert FIRST in str(both)
     first, second = play.harness.invocations("Work/run")

@@ -1,4 +1,4 @@
-"""The people who are asked: they answer when they were told of a claim."""
+"""The people who are asked, or look on: they answer when they were told of a claim."""
 
 import asyncio
 import re
@@ -34,3 +34,13 @@ async def came(play: Play, target: str, count: int) -> list[object]:
             return [play.harness.journal(each.id)[0].value for each in seen]
         await asyncio.sleep(POLL_S)
     raise AssertionError(f"{target} was called {len(seen)} times, not {count}")
+
+
+async def was_cancelled(play: Play, target: str) -> None:
+    """Waits until the first invocation of a handler was told to end."""
+    for _ in range(POLLS):
+        seen = play.harness.invocations(target)
+        if seen and "cancel" in play.harness.journal(seen[0].id).names("signal"):
+            return
+        await asyncio.sleep(POLL_S)
+    raise AssertionError(f"{target} was not cancelled")

@@ -1,23 +1,27 @@
 """Two agents race; the one that takes its time is cancelled."""
 
-import asyncio
-
 from perdure.testing.model import ChatRequest, Reply
 from tests.ext.patterns.pattern import Pattern, Play
+from tests.ext.patterns.thinking import Thinking
 
 QUESTION = "Why is the sky blue?"
 QUICK = "Air scatters blue light most."
 
 
+thinking = Thinking()
+
+
 async def script(request: ChatRequest) -> Reply:
     if "step by step" in request.instructions:
-        await asyncio.sleep(4)
+        await thinking()
         return Reply("Let us think.")
     return Reply(QUICK)
 
 
 async def see_who_lost(play: Play) -> None:
+    thinking.begin()
     await play.harness.outcome(play.harness.invocations("Race/answer")[-1].id)
+    thinking.is_in_vain()
     [careful] = play.harness.invocations("CarefulAgent/run")
     outcome = await play.harness.outcome(careful.id)
     assert outcome.failure is not None, "the careful agent was not cancelled"
