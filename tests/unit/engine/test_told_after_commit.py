@@ -1,4 +1,4 @@
-"""What operators are told of schedules, rules and services is on disk: neither shown nor refused by what a crash may undo."""
+"""What operators are told of schedules, rules and services is on disk: no crash undoes what they were shown."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine

@@ -133,6 +133,9 @@ class FakeDeployments:
         self.left = NothingLeft()
         self._count = 0
 
+    async def committed(self) -> Registry:
+        return self.registry
+
     async def register(
         self,
         address: Address,

@@ -107,12 +107,13 @@ async def register(request: Request) -> Response:
 
 
 async def list_deployments(request: Request) -> Response:
-    engine = engine_of(request)
-    return json_response(deployments_view(engine.registry, engine.deployments.left))
+    deployments = engine_of(request).deployments
+    return json_response(deployments_view(await deployments.committed(), deployments.left))
 
 
 async def show_deployment(request: Request) -> Response:
     engine = engine_of(request)
+    await engine.deployments.committed()
     return json_response(_detail(engine, request.path_params["deployment_id"]))
 
 
@@ -152,9 +153,10 @@ async def remove(request: Request) -> Response:
 async def show_drain(request: Request) -> Response:
     """How many invocations are left on it, and what the first of them wait for."""
     asked = read_query(request, DrainQuery)
-    engine = engine_of(request)
-    deployment = engine.registry.deployment(request.path_params["deployment_id"])
-    return json_response(drain_view(engine.registry, engine.deployments.left, deployment, asked.limit))
+    deployments = engine_of(request).deployments
+    registry = await deployments.committed()
+    deployment = registry.deployment(request.path_params["deployment_id"])
+    return json_response(drain_view(registry, deployments.left, deployment, asked.limit))
 
 
 async def promote(request: Request) -> Response:

@@ -40,19 +40,19 @@ class ConfigureRequest(Struct, forbid_unknown_fields=True):
 
 
 async def list_services(request: Request) -> Response:
-    engine = engine_of(request)
-    return json_response(services_view(engine.registry))
+    registry = await engine_of(request).deployments.committed()
+    return json_response(services_view(registry))
 
 
 async def show_service(request: Request) -> Response:
-    engine = engine_of(request)
-    return json_response(service_view(engine.registry, request.path_params["service"]))
+    registry = await engine_of(request).deployments.committed()
+    return json_response(service_view(registry, request.path_params["service"]))
 
 
 async def show_openapi(request: Request) -> Response:
-    engine = engine_of(request)
+    registry = await engine_of(request).deployments.committed()
     service, server_url = request.path_params["service"], request.app.state.ingress_url
-    return json_response(service_document(engine.registry, service, server_url))
+    return json_response(service_document(registry, service, server_url))
 
 
 async def configure(request: Request) -> Response:
@@ -73,14 +73,14 @@ async def configure(request: Request) -> Response:
 
 
 async def list_handlers(request: Request) -> Response:
-    engine = engine_of(request)
-    return json_response(HandlersView(service_view(engine.registry, request.path_params["service"]).handlers))
+    registry = await engine_of(request).deployments.committed()
+    return json_response(HandlersView(service_view(registry, request.path_params["service"]).handlers))
 
 
 async def show_handler(request: Request) -> Response:
-    engine = engine_of(request)
+    registry = await engine_of(request).deployments.committed()
     service, name = request.path_params["service"], request.path_params["handler"]
-    handlers = service_view(engine.registry, service).handlers
+    handlers = service_view(registry, service).handlers
     for handler in handlers:
         if handler.name == name:
             return json_response(handler)
