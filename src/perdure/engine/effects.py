@@ -27,8 +27,8 @@ class Notify(Struct, frozen=True):
 
 
 class StopAttempt(Struct, frozen=True):
-    """Drop the attempt's connection, or where `place` is given, no longer wait for a slot there: the invocation went
-    on without it."""
+    """Drop the attempt's connection. Where `place` is given there is none yet: the invocation waits there for a slot,
+    and is to wait no longer."""
 
     number: int
     attempt: int

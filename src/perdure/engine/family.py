@@ -60,7 +60,7 @@ _Onward: TypeAlias = Callable[[Ledger, Invocation], Iterator[Invocation | None]]
 
 
 def _way(ledger: Ledger, start: Invocation, goal: Invocation, onward: _Onward) -> list[Invocation] | None:
-    """How one comes from `start` to `goal`; None where one does not. Raises `_TooWide`."""
+    """The invocations on the way from `start` to `goal`; None where there is no way. Raises `_TooWide`."""
     if start.number == goal.number:
         return [start]
     path, ways = [start], [onward(ledger, start)]

@@ -55,7 +55,7 @@ def _fire(ledger: Ledger, schedule: Schedule, due_ms: int) -> None:
 
 
 def on_triggered(ledger: Ledger, event: ScheduleTriggered) -> None:
-    """Start it now, whatever its times; they stay as they are."""
+    """Start now what a schedule starts; its times stay as they are."""
     try:
         schedule = ledger.schedules.get(event.schedule_id)
         progress = _start(ledger, schedule, ledger.schedules.progress[schedule.id], ledger.now_ms, manual=True)

@@ -93,9 +93,10 @@ class Invoker:
         self.give_slots()
 
     def give_slots(self) -> None:
-        """Start what waits and can; then ask what only waits to make room for what could.
+        """Start the invocations for which slots are free; then ask attempts that only wait to suspend, where others
+        need their slots.
 
-        Not when an attempt ends: that is told by a transport, which must not meet an error of the store.
+        It is not done when an attempt ends: that is told by a transport, which must not meet an error of the store.
         """
         if self._stopping:
             return
@@ -228,7 +229,7 @@ class Invoker:
             self._reclaim()
 
     def _only_waits(self, attempt: RunningAttempt) -> bool:
-        """Whether it said so, and nothing that it will hear of has answered it since."""
+        """Whether the attempt has said that it only waits, and nothing that it waits for has come since."""
         invocation = self._ledger.find_number(attempt.number)
         return invocation is not None and invocation.attempt == attempt.attempt and invocation.hint is not None
 

@@ -21,7 +21,7 @@ def append(ledger: Ledger, invocation: Invocation, envelope: Envelope) -> int:
 
 
 def hint(ledger: Ledger, invocation: Invocation, awaited: pb.Future | None) -> None:
-    """The attempt at hand only waits, until this is answered by what is known."""
+    """Note that the attempt at hand only waits for this future, unless what is known answers it already."""
     waits = awaited is not None and settle(awaited, invocation.known) is None
     invocation.hint = awaited if waits else None
 

@@ -1,4 +1,4 @@
-"""What rules look at of an invocation, and where it stands among those that look the same."""
+"""Lanes: what rules look at of an invocation. And places: where an invocation waits in its lane."""
 
 from sys import intern
 from typing import NamedTuple

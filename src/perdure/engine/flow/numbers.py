@@ -1,4 +1,4 @@
-"""Many whole numbers in order, eight bytes each: what waits may be a million, and may leave from the middle."""
+"""Many whole numbers in order, eight bytes each: a million invocations may wait, and any may leave before its turn."""
 
 from array import array
 from bisect import bisect_left, insort

@@ -122,7 +122,7 @@ class Turns:
 
 
 class Places:
-    """Where in the tree each budget is: most in one place, those below others in some."""
+    """The branches of the tree at which each budget is: mostly one; a scope's is below each handler's in it."""
 
     def __init__(self) -> None:
         self._places: dict[Budget, Branch | list[Branch]] = {}
@@ -234,7 +234,7 @@ class Tree:
                 self._want(own)
 
     def wants(self, budget: Budget) -> bool:
-        """Whether something would start if this budget had a slot more, as far as it and what is below it say."""
+        """Whether an invocation could start were a slot free in this budget; the budgets above it are not looked at."""
         return any(branch.below(budget) != NOTHING for branch in self._places.of(budget))
 
     def _want(self, budget: Budget) -> None:
@@ -242,7 +242,7 @@ class Tree:
             self.wanted[budget] = None
 
     def _refresh(self, child: Branch) -> None:
-        """Tell what a child offers now, as far up as that changes anything."""
+        """What a child offers may have changed: tell the nodes above it, as far up as that changes what they offer."""
         while (parent := child.parent) is not None:
             if child.offering() == child.offers:
                 return
