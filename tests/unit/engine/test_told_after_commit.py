@@ -1,4 +1,4 @@
-"""What operators are told of schedules, rules and services is on disk: no crash undoes what they were shown."""
+"""What operators are told of schedules, rules and services is on disk: a crash undoes nothing that was shown."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
