@@ -16,7 +16,7 @@ _RETRY_DELAYS_S = (0.1, 0.2, 0.4)
 _ANSWER_TIMEOUT_S = 10.0
 _MANIFEST_BYTES_MAX = 32 * 1024 * 1024
 
-Headers: TypeAlias = Callable[[], Sequence[tuple[str, str]]]
+NewHeaders: TypeAlias = Callable[[], Sequence[tuple[str, str]]]
 
 
 class Discovered(Struct, frozen=True):
@@ -26,7 +26,7 @@ class Discovered(Struct, frozen=True):
     sdk_version: str | None
 
 
-class Answer(Struct, frozen=True):
+class _Answer(Struct, frozen=True):
     status: int
     headers: pyqwest.Headers
     is_http_11: bool
@@ -35,7 +35,7 @@ class Answer(Struct, frozen=True):
 
 async def discover(
     uri: str,
-    headers: Headers,
+    headers: NewHeaders,
     new_client: Callable[[bool], pyqwest.HTTPTransport],
     *,
     use_http_11: bool,
@@ -74,7 +74,7 @@ async def discover(
     return Discovered(manifest, answer.headers.get("x-restate-server"))
 
 
-async def _ask_patiently(client: pyqwest.HTTPTransport, uri: str, headers: Headers) -> Answer:
+async def _ask_patiently(client: pyqwest.HTTPTransport, uri: str, headers: NewHeaders) -> _Answer:
     """Asks again where the answer says that it may be another one soon."""
     for delay_s in _RETRY_DELAYS_S:
         answer = await _ask(client, uri, headers)
@@ -84,7 +84,7 @@ async def _ask_patiently(client: pyqwest.HTTPTransport, uri: str, headers: Heade
     return await _ask(client, uri, headers)
 
 
-async def _ask(client: pyqwest.HTTPTransport, uri: str, headers: Headers) -> Answer:
+async def _ask(client: pyqwest.HTTPTransport, uri: str, headers: NewHeaders) -> _Answer:
     request = pyqwest.Request("GET", f"{uri}/discover", pyqwest.Headers([("accept", ACCEPT), *headers()]))
     async with asyncio.timeout(_ANSWER_TIMEOUT_S):
         response = await client.execute(request)
@@ -97,10 +97,10 @@ async def _ask(client: pyqwest.HTTPTransport, uri: str, headers: Headers) -> Ans
                     restate_code="META0013",
                 )
     is_http_11 = response.http_version == pyqwest.HTTPVersion.HTTP1
-    return Answer(response.status, response.headers, is_http_11, bytes(body))
+    return _Answer(response.status, response.headers, is_http_11, bytes(body))
 
 
-async def _answers(client: pyqwest.HTTPTransport, uri: str, headers: Headers) -> bool:
+async def _answers(client: pyqwest.HTTPTransport, uri: str, headers: NewHeaders) -> bool:
     """Whether there is anything to talk to, whatever it says."""
     try:
         await _ask(client, uri, headers)

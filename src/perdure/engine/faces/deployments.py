@@ -151,7 +151,7 @@ class Deployments:
                 registration = plan_replacement(
                     self.registry,
                     existing,
-                    replace(planned, manifest=discovered.manifest),
+                    replace(planned, manifest=discovered.manifest, sdk_version=discovered.sdk_version),
                     manner=Manner(force=True),
                     in_flight=self.left.of_handler,
                 )
