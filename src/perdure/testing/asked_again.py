@@ -13,18 +13,20 @@ from typing import Any
 import msgspec
 
 from perdure.llm.chat import ChatRequest
-from perdure.testing.call_log import Call, CallLog, Fate
+from perdure.testing.call_log import Call, Fate
+from perdure.testing.model import ScriptedModel
 from perdure.testing.recorded import Step
 
 _IDS = re.compile(r"\b(inv|sign|prom)_1[\w-]+")
-_STRAGGLERS_S = 0.02  # how long a request may take from the one who has sent it to the log
+_STRAGGLERS_S = 0.02  # for threads that are about to send a request
 
 
 class AskedAgain:
     """What was asked in one pass after the other; the first, without a crash, says how often each question is asked."""
 
-    def __init__(self, log: CallLog) -> None:
-        self._log = log
+    def __init__(self, model: ScriptedModel) -> None:
+        self._model = model
+        self._log = model.log
         self._plain: Counter[str] | None = None
         self._begun = 0
         self._crashed: int | None = None
@@ -41,6 +43,7 @@ class AskedAgain:
         known = -1
         while known < (known := len(self._log.calls)):  # what was sent before it comes before it
             time.sleep(_STRAGGLERS_S)
+            self._model.catch_up()
         self._crashed = known
         self._recorded = Counter(question(call) for call in self._answered(steps))
 

@@ -250,7 +250,7 @@ class Harness(TypedCalls):
         """
         from perdure.testing.crashes import Rehearsal  # it makes harnesses, as this one begins rehearsals
 
-        again = AskedAgain(model.log) if model is not None else None
+        again = AskedAgain(model) if model is not None else None
         await Rehearsal(self, handler, arg, key, before, meanwhile, everywhere, again).run()
 
     async def restart(self) -> None:

@@ -9,6 +9,7 @@ It serves OpenAI's chat completions and responses, Anthropic's messages and Goog
 its own, whole or in pieces.
 """
 
+import http.client
 import inspect
 import traceback
 from collections import deque
@@ -16,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -132,6 +134,14 @@ class ScriptedModel:
         self.log.clear()
         self.faults.clear()
         self.aims.clear()
+
+    def catch_up(self) -> None:
+        """Blocks until all requests that were sent before are in the log."""
+        for _ in range(2):  # the first may be read together with one of those, and be answered before that is logged
+            asking = http.client.HTTPConnection(urlsplit(self._server.root_url).netloc, timeout=60)
+            asking.request("GET", "/v1/models")
+            asking.getresponse().read()
+            asking.close()
 
     def close(self) -> None:
         """Stops serving."""

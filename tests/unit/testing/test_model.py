@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import anthropic
 import openai
@@ -171,6 +173,18 @@ async def test_a_call_is_held_until_the_test_lets_go(model: ScriptedModel) -> No
         assert not slow.done()
         held.set()
         assert (await slow).output_text == "You asked: slow"
+
+
+def test_once_it_has_caught_up_all_that_was_sent_is_in_the_log(model: ScriptedModel) -> None:
+    url = urlsplit(model.base_url)
+    body = b'{"messages": []}'
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+    model.usually = Fault(delay_s=60)
+    for number in range(1, 50):
+        with socket.create_connection((url.hostname, url.port)) as client:
+            client.sendall(head + body)
+            model.catch_up()
+            assert len(model.log.calls) == number
 
 
 def test_what_is_asked_again_to_the_letter_is_found(model: ScriptedModel, client: openai.OpenAI) -> None:
