@@ -168,6 +168,41 @@ async def test_options_say_how_often_it_is_tried(chat: ChatOpenAI, model: Script
     assert len(model.faults) == 1
 
 
+@pytest.mark.parametrize("responses_api", [False, True])
+async def test_all_tries_of_a_request_have_one_key_and_each_request_another(
+    responses_api: bool, model: ScriptedModel
+) -> None:
+    model.script = lambda request: Reply("hello")
+    model.faults.append(Fault(status=500))
+    chat = ChatOpenAI(model="gpt-4o-mini", base_url=model.base_url, api_key="none", use_responses_api=responses_api)
+    service, ask = asking(durable_model(chat))
+    before = len(model.log.calls)
+    async with Harness(service) as h:
+        await h.call(ask, "go")
+        await h.call(ask, "go")
+    first, second, third = [call.key for call in model.log.calls[before:]]
+    assert first is not None
+    assert first == second != third
+
+
+@pytest.mark.parametrize("where", ["extra_headers", "model_kwargs", "default_headers"])
+async def test_a_key_of_the_users_own_stays_and_headers_are_in_no_journal(where: str, model: ScriptedModel) -> None:
+    model.script = lambda request: Reply("hello")
+    headers = {"idempotency-key": "mine"}
+    given: dict[str, Any] = {
+        "extra_headers": {},
+        "model_kwargs": {"model_kwargs": {"extra_headers": headers}},
+        "default_headers": {"default_headers": headers},
+    }[where]
+    durable = durable_model(ChatOpenAI(model="gpt-4o-mini", base_url=model.base_url, api_key="none", **given))
+    service, ask = asking(durable.bind(extra_headers=headers) if where == "extra_headers" else durable)
+    async with Harness(service) as h:
+        await h.call(ask, "go")
+        assert model.log.calls[-1].key == "mine"
+        [seen] = h.invocations(ask)
+        assert "mine" not in str(h.envelopes(seen.id))
+
+
 @pytest.mark.parametrize(("way", "requests"), [({}, 2), ({"max_retries": 1}, 4)], ids=["unsaid", "said"])
 @pytest.mark.parametrize("responses_api", [False, True])
 async def test_a_client_retries_by_itself_only_where_the_user_says_so(

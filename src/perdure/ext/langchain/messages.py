@@ -15,6 +15,8 @@ with needs("langchain", extra="langchain"):
 
 _ROLES: Final = {"human": "user", "ai": "assistant"}
 _SETTINGS: Final = ("temperature", "max_tokens", "top_p", "seed", "reasoning_effort")
+_NOT_SHOWN: Final = frozenset(("tools", "model", "extra_headers", "extra_query"))
+"""What is bound to a request and is no setting: what stands elsewhere, and what may be secret."""
 _NAMES: Final = ("model_name", "model", "model_id", "deployment_name")
 
 
@@ -24,7 +26,7 @@ def asked(model: BaseChatModel, messages: Sequence[BaseMessage], bound: Mapping[
     if rest and isinstance(rest[0], SystemMessage):
         instructions = str(rest.pop(0).text)  # LangChain's text is a kind of str of its own
     settings = {name: getattr(model, name, None) for name in _SETTINGS}
-    settings |= {name: value for name, value in bound.items() if name not in ("tools", "model")}
+    settings |= {name: value for name, value in bound.items() if name not in _NOT_SHOWN}
     return Asked(
         model=str(bound.get("model") or _name(model)),
         messages=[as_message(each) for each in rest],
