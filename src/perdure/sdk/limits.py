@@ -75,7 +75,7 @@ class Expiry:
 class Limits:
     """The time limits of one attempt that are neither met nor over."""
 
-    __slots__ = ("_by_signal", "_expired", "_expiries", "_runs", "_signals", "_timers")
+    __slots__ = ("_by_signal", "_expired", "_expiries", "_runs", "_signals", "_timers", "any")
 
     def __init__(self) -> None:
         self._expiries: dict[Handle, Expiry] = {}  # by timer
@@ -84,17 +84,18 @@ class Limits:
         self._by_signal: dict[Handle, dict[Handle, None]] = {}  # their timers, by name
         self._runs: set[Handle] = set()
         self._expired: set[Handle] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._expiries or self._expired)
+        self.any = False
+        """Whether there ever was one, but for those of runs."""
 
     def add(self, handle: Handle, timer: int, message: str, callee: int | None = None) -> None:
         """A timer beside a completion or an awakeable."""
+        self.any = True
         self._expiries[timer] = Expiry(handle, message, callee)
         self._timers[handle] = timer
 
     def add_signal(self, name: str, timer: int, message: str) -> None:
         """A timer beside a signal; from now on, the timer's handle is that of both."""
+        self.any = True
         self._expiries[timer] = Expiry(timer, message, None)
         self._signals[timer] = name
         self._by_signal.setdefault(name, {})[timer] = None

@@ -64,7 +64,7 @@ class Notifications:
             if handle == CANCEL:
                 cancels.waiting += 1
                 continue
-            if limits:
+            if limits.any:
                 if limits.too_late(handle):
                     continue
                 expiry = limits.expire(handle)
@@ -104,7 +104,7 @@ class Notifications:
 
     def is_ready(self, handle: Handle) -> bool:
         """Whether something visible can be taken under a handle."""
-        return handle in self.ready or (bool(self._limits) and self._limits.signal_of(handle) in self.ready)
+        return handle in self.ready or (self._limits.any and self._limits.signal_of(handle) in self.ready)
 
     def failed(self, handle: Handle) -> bool:
         """Whether what is ready under a handle is a failure."""
@@ -121,7 +121,7 @@ class Notifications:
 
     def take(self, handle: Handle) -> pb.NotificationMessage:
         """What is ready under a handle, once. Of several signals with one name, the oldest."""
-        if self._limits:
+        if self._limits.any:
             held_under = self._held_under(handle)
             self._limits.met(handle)
             handle = held_under

@@ -179,22 +179,20 @@ class Progress:
     def wait(self, waiter: Waiter) -> Generator[Any, None, None]:
         """Waits until one of the waiter's handles is ready, or all of them: a coroutine's way."""
         future = waiter.future = DurableWait(loop=self._loop)
-        waiter.task = asyncio.current_task(self._loop)
         self.do(self._begin_wait, waiter)
         try:
             yield from future
         finally:
             if waiter.task is not None:
                 self.tasks.goes_on(waiter.task)
-            self._waits.end(waiter)  # it may have been cancelled from outside
+            if waiter in self._waits.waiting:  # cancelled from outside
+                self._waits.end(waiter)
 
     def wait_in_thread(self, waiter: Waiter) -> None:
         """Like `wait`, blocking a worker thread."""
         if threading.get_ident() == self._loop_thread:
             raise UsageError("result() would block the event loop: use `await`. It is for plain `def` handlers")
-        future: ThreadFuture[None] = ThreadFuture()
-        waiter.future = future
-        waiter.task = None
+        future = waiter.future = ThreadFuture()
         self.do(self._begin_wait, waiter)
         future.result()
 
@@ -218,14 +216,15 @@ class Progress:
 
     def thread_waits(self) -> bool:
         """Whether the thread of a plain `def` handler waits for the journal, and does nothing else meanwhile."""
-        return self.thread is not None and any(waiter.task is None for waiter in self._waits)
+        return self.thread is not None and any(waiter.task is None for waiter in self._waits.waiting)
 
     def _begin_wait(self, waiter: Waiter) -> None:
+        waiter.task = asyncio.current_task(self._loop) if isinstance(waiter.future, asyncio.Future) else None
         if waiter.task is not None:
             self.tasks.waits(waiter.task)
-        if self._waits:
+        if self._waits.waiting:
             self.tasks.several = True
-        if self._notice_ready(waiter):
+        if waiter.task is None and self._notice_ready(waiter):
             waiter.wake()
             return
         self._waits.begin(waiter)
@@ -234,11 +233,11 @@ class Progress:
             self._settling.begin(SETTLE_TURNS)
         else:
             self._advance()
-            if self._waits:
+            if self._waits.waiting:
                 self._settling.begin(1)
 
     def _notice_ready(self, waiter: Waiter) -> bool:
-        """In a thread, something may have come between asking and waiting: whether the wait is over by that."""
+        """Takes note of what came after the waiter's thread has asked for it; says whether the wait is over by that."""
         notifications = self.machine.notifications
         ready = [handle for handle in waiter.unwatched if notifications.is_ready(handle)]
         return waiter.notice_any(ready, notifications)
@@ -247,30 +246,30 @@ class Progress:
 
     def notice(self) -> None:
         """The machine took in a message: lets waiting code see it, if it is time."""
-        if not self._waits:
+        if not self._waits.waiting:
             return
         if self.tasks.several:
             self._settling.go_on()
         else:
             self._advance()
-            if self._waits:
+            if self._waits.waiting:
                 self._settling.begin(1)
 
     def _settled(self) -> None:
         if self.tasks.several:
             self._advance()
-        if self._waits and self.ended is None and not self._settling.turns_left:
+        if self._waits.waiting and self.ended is None and not self._settling.turns_left:
             self._blocked()
 
     def _advance(self) -> None:
         """R1: reveals notifications until one of them wakes user code."""
         machine = self.machine
         notifications = machine.notifications
-        while self._waits and self.ended is None:
+        while self._waits.waiting and self.ended is None:
             try:
                 handle = notifications.reveal()
             except JournalMismatch as mismatch:
-                self._mismatched(mismatch, next(iter(self._waits)).task)
+                self._mismatched(mismatch, next(iter(self._waits.waiting)).task)
                 return
             if handle is None:
                 return
@@ -301,11 +300,11 @@ class Progress:
         try:
             machine.journal.check_blocked()
         except JournalMismatch as mismatch:
-            self._mismatched(mismatch, next(iter(self._waits)).task)
+            self._mismatched(mismatch, next(iter(self._waits.waiting)).task)
             return
         if self.executions.under_way:
             return
-        waits = ((waiter.combinator, waiter.missing) for waiter in self._waits)
+        waits = ((waiter.combinator, waiter.missing) for waiter in self._waits.waiting)
         if machine.intake.closed:
             machine.suspend(waits)
             self.end(SuspendedException)
@@ -316,10 +315,10 @@ class Progress:
     def _tell(self) -> None:
         """Tells the engine what is awaited, if all user code still waits: others may want the attempt's slot."""
         machine = self.machine
-        if self._waits and not (
+        if self._waits.waiting and not (
             self.executions.under_way or self._settling.turns_left or machine.proposals.waiting or machine.intake.closed
         ):
-            machine.hint_awaiting((waiter.combinator, waiter.missing) for waiter in self._waits)
+            machine.hint_awaiting((waiter.combinator, waiter.missing) for waiter in self._waits.waiting)
         else:
             self._hint = None
 
@@ -333,7 +332,7 @@ class Progress:
         if self.ended is not None:
             return
         self.machine.propose(handle, result)
-        if self._waits and self.machine.intake.closed:
+        if self._waits.waiting and self.machine.intake.closed:
             self._settling.go_on()
 
     # How it ends
