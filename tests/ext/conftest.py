@@ -70,6 +70,7 @@ def served() -> Iterator[ScriptedModel]:
 @pytest.fixture
 def model(served: ScriptedModel) -> Iterator[ScriptedModel]:
     """The model, as if nobody had asked it for anything."""
+    served.forget()
     script = served.script
     yield served
     served.script = script

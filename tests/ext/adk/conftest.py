@@ -2,8 +2,6 @@
 
 import pytest
 
-from perdure.testing.model import ScriptedModel
-
 ADKS_OWN_WARNINGS = (
     # `ScriptedModel.environment` sets it for older clients of Google's.
     "ignore:GOOGLE_GENAI_USE_VERTEXAI is deprecated:DeprecationWarning",
@@ -15,10 +13,3 @@ ADKS_OWN_WARNINGS = (
 def pytest_configure(config: pytest.Config) -> None:
     for warning in ADKS_OWN_WARNINGS:
         config.addinivalue_line("filterwarnings", warning)
-
-
-@pytest.fixture
-def model(model: ScriptedModel) -> ScriptedModel:
-    """The model, with an empty log."""
-    model.forget()
-    return model

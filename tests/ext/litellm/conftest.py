@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from perdure.testing.model import ScriptedModel
-
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "true")  # else it fetches prices when it is imported
 
 LITELLMS_OWN_WARNINGS = (
@@ -15,13 +13,6 @@ LITELLMS_OWN_WARNINGS = (
     # It makes its request in a thread before it awaits it: whoever is cancelled in between never does.
     "ignore:coroutine 'OpenAIChatCompletion.acompletion' was never awaited:RuntimeWarning",
 )
-
-
-@pytest.fixture
-def model(model: ScriptedModel) -> ScriptedModel:
-    """The model, with an empty log."""
-    model.forget()
-    return model
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
