@@ -87,15 +87,17 @@ class Endpoint:
         self.bind(*services)
 
     def bind(self, *services: ServiceDefinition) -> "Endpoint":
-        """Adds services."""
+        """Adds services: all of them, or none if one is refused."""
+        by_name = dict(self._by_name)
         for service in services:
             if not isinstance(service, ServiceDefinition):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise UsageError(f"{service!r} is not a service: pass Service, VirtualObject and Workflow objects")
-            if service.name in self._by_name:
+            if service.name in by_name:
                 raise UsageError(f"two services are named {service.name!r}")
-            self._by_name[service.name] = service
-            self.services.append(service)
-        discovery.check_manifest(self.manifest())
+            by_name[service.name] = service
+        discovery.check_manifest(manifest_of(by_name.values(), "BIDI_STREAM"))
+        self._by_name = by_name
+        self.services += services
         return self
 
     def identity_key(self, *keys: str) -> "Endpoint":

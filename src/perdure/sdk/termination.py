@@ -14,16 +14,19 @@ from types import FrameType
 def on_termination(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
     """Calls back, in the loop, on SIGTERM and SIGINT; whoever handled them before still does.
 
-    Only the main thread can; in another one, nothing happens.
+    Not on one that the process ignores, as shells have it for background jobs, or that code outside of Python handles:
+    neither ends it. Only the main thread can listen; in another one, nothing happens.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _before(signal.getsignal(number), loop, callback))
+        previous = signal.getsignal(number)
+        if previous is not None and previous != signal.SIG_IGN:
+            signal.signal(number, _before(previous, loop, callback))
 
 
 def _before(
-    previous: Callable[[int, FrameType | None], object] | int | None,
+    previous: Callable[[int, FrameType | None], object] | int,
     loop: asyncio.AbstractEventLoop,
     callback: Callable[[], None],
 ) -> Callable[[int, FrameType | None], None]:
@@ -32,7 +35,7 @@ def _before(
             loop.call_soon_threadsafe(callback)
         if callable(previous):
             previous(number, frame)
-        elif previous == signal.SIG_DFL:
+        else:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 

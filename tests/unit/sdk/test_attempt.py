@@ -428,9 +428,23 @@ async def test_a_call_of_the_wrong_kind_is_refused() -> None:
     @order.main()
     async def place(ctx: WorkflowContext, amount: int) -> int: ...
 
+    basket = VirtualObject("Basket")
+
+    @basket.handler()
+    async def add(ctx: ObjectContext, amount: int) -> int: ...
+
+    router = Service("Router")
+
+    @router.handler()
+    async def answer(ctx: Context, amount: int) -> int: ...
+
     async def calls(ctx: Context) -> None:
-        with pytest.raises(UsageError, match="is a workflow: call it with a key"):
+        with pytest.raises(UsageError, match="is a workflow: call it with workflow_call or workflow_send, and a key"):
             ctx.service_call(place, 1)
+        with pytest.raises(UsageError, match="is a virtual object: call it with object_call or object_send, and a key"):
+            ctx.object_call(add, None, 1)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match=r"is a service: call it with service_call or service_send$"):
+            ctx.object_call(answer, "k", 1)
         with pytest.raises(UsageError, match="not a handler"):
             ctx.service_call(print, 1)
         with pytest.raises(UsageError, match="must not be empty"):

@@ -44,7 +44,7 @@ async def test_service_call_of_a_virtual_object_has_the_empty_key() -> None:
 
 async def test_a_workflow_is_not_called_without_a_key() -> None:
     async with Harness([caller, once]) as h:
-        assert "call it with a key: workflow_call" in await h.call(workflow)
+        assert "call it with workflow_call or workflow_send, and a key" in await h.call(workflow)
 
 
 async def test_the_call_is_replayed_like_any_other() -> None:

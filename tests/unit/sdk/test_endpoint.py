@@ -82,6 +82,16 @@ def test_what_cannot_be_served_is_refused_at_once() -> None:
         perdure.app([perdure.Service("no spaces")])
 
 
+@pytest.mark.parametrize("refused", [perdure.Service("openapi"), greeter()])
+def test_a_service_that_is_refused_is_not_bound_nor_are_those_beside_it(refused: perdure.Service) -> None:
+    app = perdure.app([greeter()])
+    with pytest.raises((DeploymentRejected, UsageError)):
+        app.bind(perdure.Service("Other"), refused)
+    assert [service.name for service in app.services] == ["Greeter"]
+    app.bind(perdure.Service("Other"))
+    assert [service.name for service in app.manifest().services] == ["Greeter", "Other"]
+
+
 def test_an_unknown_handler_is_named_with_its_neighbours() -> None:
     with pytest.raises(UnknownTarget, match="Did you mean Greeter/greet"):
         perdure.app([greeter()]).handler("Greeter", "great")
@@ -144,6 +154,21 @@ async def test_sigterm_shuts_down_and_goes_on_to_the_server() -> None:
         assert (await ask(app, "/invoke/Greeter/greet", content_type=content_type(7))).status == 503
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
+
+
+async def test_a_signal_that_the_process_ignores_shuts_nothing_down() -> None:
+    terminate, interrupt = signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        app = perdure.app([greeter()])
+        await ask(app, "/health")
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asked = await ask(app, "/invoke/Greeter/greet", content_type="nonsense")
+        assert asked.status == 415, "it takes attempts"
+    finally:
+        signal.signal(signal.SIGTERM, terminate)
         signal.signal(signal.SIGINT, interrupt)
 
 

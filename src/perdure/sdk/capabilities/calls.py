@@ -7,6 +7,7 @@ from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 
 from perdure.errors import UsageError
 from perdure.protocol import wire_pb2 as pb
+from perdure.protocol.discovery import ServiceType
 from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
 from perdure.protocol.scopes import check_scope
 from perdure.protocol.versions import SCOPES
@@ -116,7 +117,10 @@ class Calls(Capability):
         headers: Headers = None,
         **more: Unpack[CallMore],
     ) -> DurableCallFuture[O]:
-        """Calls the handler of a virtual object. Await the result."""
+        """Calls the handler of a virtual object, or (`workflow_call`) of the workflow with the id `key`.
+
+        Await the result.
+        """
         return self._call(_typed(tpe, key), arg, self._options(idempotency_key, headers, more), more.get("timeout"))
 
     def object_send(
@@ -129,14 +133,14 @@ class Calls(Capability):
         headers: Headers = None,
         **more: Unpack[FlowOptions],
     ) -> SendHandle:
-        """Sends to the handler of a virtual object, after `send_delay` if given."""
+        """Sends to the handler of a virtual object, or (`workflow_send`) of the workflow with the id `key`.
+
+        After `send_delay` if given; the result is not waited for.
+        """
         return self._send(_typed(tpe, key), arg, self._options(idempotency_key, headers, more), send_delay)
 
     workflow_call = object_call
-    """Calls a workflow, or one of its shared handlers; `key` is the workflow's id. Await the result."""
-
     workflow_send = object_send
-    """Sends to a workflow, or to one of its shared handlers; `key` is the workflow's id."""
 
     def generic_call(
         self,
@@ -251,10 +255,16 @@ def _unkeyed(function: Callable[..., Any]) -> CallTarget:
     return _typed(function, "" if handler_of(function).service.kind == "VIRTUAL_OBJECT" else None)
 
 
+_CALLED_WITH: dict[ServiceType, str] = {
+    "SERVICE": "a service: call it with service_call or service_send",
+    "VIRTUAL_OBJECT": "a virtual object: call it with object_call or object_send, and a key",
+    "WORKFLOW": "a workflow: call it with workflow_call or workflow_send, and a key",
+}
+
+
 def _typed(function: Callable[..., Any], key: str | None = None) -> CallTarget:
     definition = handler_of(function)
     service = definition.service
     if (key is None) != (service.kind == "SERVICE"):
-        verb = "service_call or service_send" if service.kind == "SERVICE" else "a key: workflow_call or workflow_send"
-        raise UsageError(f"{definition.target} is a {service.kind.lower().replace('_', ' ')}: call it with {verb}")
+        raise UsageError(f"{definition.target} is {_CALLED_WITH[service.kind]}")
     return CallTarget(service.name, definition.name, key, definition.input_serde, definition.output_serde)
