@@ -52,8 +52,9 @@ def record_plain_functions() -> None:
             return await invoke(self, *args, **kwargs)
         function = self
         if self.func is not None and calls_in_thread(self.afunc):
+            kind = "node" if self.recurse else "task"  # a node may return what is to be run; a task's is handed on
             function = copy(self)
-            function.afunc = _durable("node" if self.recurse else "task", self.func)  # a task's result is not run
+            function.afunc = _durable(kind, self.func)
         with letting_cancels_pass():
             return await invoke(function, *args, **kwargs)
 
