@@ -21,6 +21,7 @@ help: ## List the commands
 demo: $(VENV)/.demo ## Agents answer, the engine is killed and goes on: the two-minute tour
 	$(BIN)/perdure demo --once
 
+test: export PERDURE_TEST_SEED ?= 1
 test: check $(PEERS)/.installed $(NPM)/.installed $(POLYGLOT)/.installed ## All checks and all tests
 	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore=tests/integration --ignore=tests/conformance --ignore=tests/peers --ignore=tests/cluster --ignore=tests/e2e --ignore=tests/ext/three_sdks
 	$(BIN)/pytest tests/conformance -n $(JOBS)

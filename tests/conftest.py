@@ -1,12 +1,14 @@
 """What tests of all kinds share: waiting for something without sleeping blindly."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile("perdure", deadline=None)  # a shared machine's pauses are no bugs
+# A shared machine's pauses are no bugs. `make test` names a seed: what fails there was not there before the change.
+settings.register_profile("perdure", deadline=None, derandomize="PERDURE_TEST_SEED" in os.environ)
 settings.load_profile("perdure")
 
 POLL_S = 0.02

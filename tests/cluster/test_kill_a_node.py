@@ -35,7 +35,7 @@ def nodes(tmp_path: Path, diary: Path) -> Iterator[list[Node]]:
         yield nodes
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_a_node_is_killed_under_load_and_nothing_is_lost_and_nothing_done_twice(
     nodes: list[Node], diary: Path
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 PERDURE = str(Path(sys.executable).with_name("perdure"))
-TIMEOUT_S = 100
+TIMEOUT_S = 300
 
 
 class Command:

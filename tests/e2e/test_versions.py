@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyqwest
-import pytest
 
 from tests.conformance.processes import free_ports
 from tests.e2e.commands import Command, Run, Start
@@ -72,7 +71,6 @@ def registered(run: Run, engine: Command, url: str) -> str:
     return ended.stdout.split()[1]
 
 
-@pytest.mark.timeout(120)
 async def test_invocations_finish_on_the_version_on_which_they_began(tmp_path: Path, start: Start, run: Run) -> None:
     urls: list[str] = []
     for version in (1, 2):

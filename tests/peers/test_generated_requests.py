@@ -22,7 +22,7 @@ CHECKS = [
     "response_schema_conformance",
     "missing_required_header",
 ]
-TIMEOUT_S = 100
+TIMEOUT_S = 280
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def no_violation(document_url: str, folder: Path, parameters: dict[str, str] | N
         [
             SCHEMATHESIS, "--config-file", config, "run", document_url, "--checks", ",".join(CHECKS),
             "--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1", "--no-shrink",
-            "--generation-deterministic", "--request-timeout", "10", "--no-color",
+            "--generation-deterministic", "--request-timeout", "60", "--no-color",
             "--warnings", "off",
         ],
         cwd=folder,

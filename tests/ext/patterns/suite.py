@@ -36,7 +36,7 @@ class Examples:
     async def test_it_comes_to_its_outcome(self, pattern: Pattern, play: Play) -> None:
         await _through(pattern, play)
 
-    @pytest.mark.timeout(600)  # some have a server of MCP started for each pass
+    @pytest.mark.timeout(1800)  # some have a server of MCP started for each pass
     async def test_no_crash_changes_it_and_nothing_recorded_is_asked_again(
         self, pattern: Pattern, play: Play, model: ScriptedModel
     ) -> None:

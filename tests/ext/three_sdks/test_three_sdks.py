@@ -48,7 +48,7 @@ pytestmark = [
         not all((ENVIRONMENTS / name).exists() for name in AGENTS.values()),
         reason=f"{ENVIRONMENTS} lacks an environment of {', '.join(AGENTS.values())}: PERDURE_EXT_ENVS says where",
     ),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 
