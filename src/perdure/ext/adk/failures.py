@@ -12,11 +12,11 @@ with needs("google-adk", extra="adk"):
     from pydantic import ValidationError
 
 
-class Unheeded:
-    """Errors that the run must end by, although ADK goes on for a while: it tells the session of them, or the model.
+class EndingErrors:
+    """Errors by which a run of ADK must end, although ADK goes on for a while: it tells the session, or the model.
 
-    What it does then would be recorded, and would not fit when the next attempt meets no error. So once there is such
-    an error, nothing more is asked of a model, and nothing more written to a session.
+    The next attempt may meet no such error, and what ADK had recorded meanwhile would not fit. So once there is one,
+    models are not asked and sessions not written: `check` raises it there.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Unheeded:
             self._errors.setdefault((invocation_id, call_id), error)
 
     def insist(self, invocation_id: str, error: BaseException) -> None:
-        """The same for one that ADK would make light of, whatever it is."""
+        """Takes note of an error of any kind: ADK would go on without what has failed."""
         self._errors.setdefault((invocation_id, None), error)
 
     def handled(self, invocation_id: str, call_id: str | None) -> None:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from perdure.errors import TerminalError
-from perdure.ext.adk.failures import Unheeded
+from perdure.ext.adk.codecs import from_json, to_json
+from perdure.ext.adk.failures import EndingErrors
 from perdure.ext.codecs import PLAIN, Codec
 from perdure.ext.durable_here import durable_here, in_step
 from perdure.ext.missing import needs
@@ -21,7 +22,6 @@ from perdure.sdk.capabilities.runs import RunOptions
 
 with needs("google-adk", extra="adk"):
     from google.adk.tools.base_toolset import BaseToolset
-    from pydantic import BaseModel
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class RecordedServer:
         def told(listed: Any) -> dict[str, Any]:
             return {"server": self._name, "tools": [each.name for each in listed.tools]}
 
-        ending = durable_here("an McpToolset").attached(Unheeded)
+        ending = durable_here("an McpToolset").attached(EndingErrors)
         ending.check(self._invocation_id)  # ADK asks twice
         try:
             return await self._step(
@@ -102,25 +102,21 @@ class RecordedServer:
         try:
             return await step(ctx, name, asking, entry, self._options)
         except Exception as error:
-            ctx.attached(Unheeded).note(self._invocation_id, error)
+            ctx.attached(EndingErrors).note(self._invocation_id, error)
             raise
-
-
-def _dumped(model: BaseModel) -> Any:
-    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _tools(listed: Any) -> Any:
     from mcp.types import ListToolsResult  # who has an McpToolset has the package
 
-    return ListToolsResult.model_validate(listed)
+    return from_json(ListToolsResult, listed)
 
 
 def _contents(contents: Any) -> Any:
     from mcp.types import ReadResourceResult
 
-    return ReadResourceResult.model_validate({"contents": contents}).contents
+    return from_json(ReadResourceResult, {"contents": contents}).contents
 
 
-_TOOLS: Codec[Any] = Codec(_dumped, _tools)
-_CONTENTS: Codec[Any] = Codec(lambda contents: [_dumped(each) for each in contents], _contents)
+_TOOLS: Codec[Any] = Codec(to_json, _tools)
+_CONTENTS: Codec[Any] = Codec(lambda contents: [to_json(each) for each in contents], _contents)

@@ -13,7 +13,8 @@ import msgspec
 
 from perdure.ext.adk import messages
 from perdure.ext.adk.clock import Clock
-from perdure.ext.adk.failures import Unheeded
+from perdure.ext.adk.codecs import from_json, to_json
+from perdure.ext.adk.failures import EndingErrors
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Said
 from perdure.ext.durable_here import durable_here
@@ -33,15 +34,15 @@ _KEY: Final = "Idempotency-Key"
 def durable_model(model: BaseLlm, agent: str, invocation_id: str, options: RunOptions[Any] | None) -> BaseLlm:
     """The model's durable twin, for one agent in one invocation of ADK."""
     before = vars(model).get("generate_content_async")
-    if isinstance(before, _Asking):  # ADK gives it to an agent that it makes for a tool
+    if isinstance(before, _DurableGeneration):  # ADK gives it to an agent that it makes for a tool
         model = before.model
     twin = model.model_copy()
     # pydantic lets no method be replaced by assignment
-    object.__setattr__(twin, "generate_content_async", _Asking(model, agent, invocation_id, options))
+    object.__setattr__(twin, "generate_content_async", _DurableGeneration(model, agent, invocation_id, options))
     return twin
 
 
-class _Asking:
+class _DurableGeneration:
     """`generate_content_async` of a durable twin."""
 
     def __init__(self, model: BaseLlm, agent: str, invocation_id: str, options: RunOptions[Any] | None) -> None:
@@ -52,8 +53,8 @@ class _Asking:
 
     async def __call__(self, llm_request: LlmRequest, stream: bool = False) -> AsyncGenerator[LlmResponse, None]:
         ctx = durable_here(f"the model of agent {self._agent!r}")
-        unheeded = ctx.attached(Unheeded)
-        unheeded.check(self._invocation_id)
+        ending = ctx.attached(EndingErrors)
+        ending.check(self._invocation_id)
         contents = llm_request.contents
 
         async def ask() -> _Answer:
@@ -67,7 +68,7 @@ class _Asking:
             asked = messages.asked(llm_request, self._agent)
             answer = await model_call(asked, ask, _ANSWER, said, self._options)
         except BaseException as error:
-            unheeded.note(self._invocation_id, error)
+            ending.note(self._invocation_id, error)
             raise
         ctx.attached(Clock).reach(answer.at)
         for response in answer.responses:
@@ -90,16 +91,12 @@ class _Answer(msgspec.Struct, frozen=True):
     """When it was there."""
 
 
-def _to_json(answer: _Answer) -> Any:
-    responses = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in answer.responses]
-    return {"responses": responses, "at": answer.at}
+def _answer_to_json(answer: _Answer) -> Any:
+    return {"responses": [to_json(each) for each in answer.responses], "at": answer.at}
 
 
-def _from_json(value: Any) -> _Answer:
-    # From text, not from dicts: only so does pydantic know what bytes were written as.
-    return _Answer(
-        [LlmResponse.model_validate_json(msgspec.json.encode(each)) for each in value["responses"]], value["at"]
-    )
+def _answer_from_json(value: Any) -> _Answer:
+    return _Answer([from_json(LlmResponse, each) for each in value["responses"]], value["at"])
 
 
-_ANSWER: Codec[_Answer] = Codec(_to_json, _from_json)
+_ANSWER: Codec[_Answer] = Codec(_answer_to_json, _answer_from_json)

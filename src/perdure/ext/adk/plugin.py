@@ -6,11 +6,11 @@ place for this one run: a copy with a durable model and durable tools. The user'
 
 from typing import Any
 
-from perdure.ext.adk.begun import Begun
 from perdure.ext.adk.clock import Clock, provide, set_clock
-from perdure.ext.adk.failures import Unheeded, settle
+from perdure.ext.adk.failures import EndingErrors, settle
 from perdure.ext.adk.model import durable_model
 from perdure.ext.adk.refusals import check_agent, check_run, check_tool
+from perdure.ext.adk.run_guard import DurableRuns
 from perdure.ext.adk.sessions import DurableSessionService
 from perdure.ext.adk.summaries import make_summaries_durable
 from perdure.ext.adk.tools import durable_tool, is_durable
@@ -65,18 +65,18 @@ class DurablePlugin(BasePlugin):
         if not (known or isinstance(invocation_context.session_service, DurableSessionService)):
             # ADK made it by chance: of the session services only ours is asked before, and sees to it.
             invocation_context.invocation_id = new_invocation_context_id()
-        ctx.attached(Begun).runs.add(invocation_context.invocation_id)
+        ctx.attached(DurableRuns).runs.add(invocation_context.invocation_id)
 
     async def before_run_callback(self, *, invocation_context: InvocationContext) -> types.Content | None:
         """The same, also without a message."""
-        begun = durable_here(_RUNNER).attached(Begun)
+        begun = durable_here(_RUNNER).attached(DurableRuns)
         if invocation_context.invocation_id not in begun.runs:
             await self._begin(invocation_context)
             begun.runs.add(invocation_context.invocation_id)
 
     async def after_run_callback(self, *, invocation_context: InvocationContext) -> None:
         """A run is over; it fails if it should have ended earlier."""
-        durable_here(_RUNNER).attached(Unheeded).check(invocation_context.invocation_id)
+        durable_here(_RUNNER).attached(EndingErrors).check(invocation_context.invocation_id)
 
     async def before_agent_callback(
         self, *, agent: BaseAgent, callback_context: CallbackContext
@@ -109,23 +109,23 @@ class DurablePlugin(BasePlugin):
         self, *, tool: BaseTool, tool_args: dict[str, Any], tool_context: ToolContext, result: dict[str, Any]
     ) -> dict[str, Any] | None:
         """A tool has an answer, though it be one that was made of its error."""
-        unheeded = durable_here(_RUNNER).attached(Unheeded)
-        unheeded.handled(tool_context.invocation_id, tool_context.function_call_id)
+        ending = durable_here(_RUNNER).attached(EndingErrors)
+        ending.handled(tool_context.invocation_id, tool_context.function_call_id)
 
     async def on_tool_error_callback(
         self, *, tool: BaseTool, tool_args: dict[str, Any], tool_context: ToolContext, error: Exception
     ) -> dict[str, Any] | None:
         """A tool fails, such as one that is an agent, which is not wrapped."""
         if not _is_made_up(tool):
-            unheeded = durable_here(_RUNNER).attached(Unheeded)
-            unheeded.note(tool_context.invocation_id, error, tool_context.function_call_id)
+            ending = durable_here(_RUNNER).attached(EndingErrors)
+            ending.note(tool_context.invocation_id, error, tool_context.function_call_id)
 
     async def on_agent_error_callback(
         self, *, agent: BaseAgent, callback_context: CallbackContext, error: Exception
     ) -> None:
         """An agent fails."""
         settle(error, agent)
-        durable_here(_RUNNER).attached(Unheeded).note(callback_context.invocation_id, error)
+        durable_here(_RUNNER).attached(EndingErrors).note(callback_context.invocation_id, error)
 
     async def _begin(self, invocation_context: InvocationContext) -> Context:
         ctx = durable_here(_RUNNER)

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from urllib.parse import quote, unquote
 
 from perdure.errors import UsageError
-from perdure.ext.adk.known import Known, KnownInPassing, KnownInState
+from perdure.ext.adk.shared_state import KeptState, PassingState, SharedState
 from perdure.ext.state_log import StateLog
 from perdure.sdk.capabilities.state import WritesState
-from perdure.sdk.context import Context, ObjectContext, ObjectSharedContext
+from perdure.sdk.context import Context, ObjectSharedContext
 
 
 class Log(Protocol):
@@ -60,13 +60,13 @@ class Logs:
         """The events of a session, after the state that it began with."""
         return self._log(_name("session", app_name, user_id, session_id))
 
-    def user(self, app_name: str, user_id: str) -> Known:
+    def user(self, app_name: str, user_id: str) -> SharedState:
         """What is known of a user."""
-        return self._known(_name("user", app_name, user_id))
+        return self._state(_name("user", app_name, user_id))
 
-    def app(self, app_name: str) -> Known:
+    def app(self, app_name: str) -> SharedState:
         """What is known to all of an app's sessions."""
-        return self._known(_name("app", app_name))
+        return self._state(_name("app", app_name))
 
     async def sessions(self, app_name: str, user_id: str | None) -> list[tuple[str, str]]:
         """User and id of each session that there is, or once was."""
@@ -82,15 +82,15 @@ class Logs:
 
     def _log(self, name: str) -> Log:
         ctx = self.ctx
-        if isinstance(ctx, ObjectContext | ObjectSharedContext):
+        if isinstance(ctx, ObjectSharedContext):
             return StateLog(ctx, name)
         return ctx.attached(_Shared).passing.setdefault(name, PassingLog())
 
-    def _known(self, name: str) -> Known:
+    def _state(self, name: str) -> SharedState:
         ctx = self.ctx
         if isinstance(ctx, ObjectSharedContext):
-            return KnownInState(ctx, name)
-        return ctx.attached(_Shared).known.setdefault(name, KnownInPassing())
+            return KeptState(ctx, name)
+        return ctx.attached(_Shared).states.setdefault(name, PassingState())
 
 
 class _Shared:
@@ -98,7 +98,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self.passing: dict[str, PassingLog] = {}
-        self.known: dict[str, KnownInPassing] = {}
+        self.states: dict[str, PassingState] = {}
         self.changing = asyncio.Lock()
 
 

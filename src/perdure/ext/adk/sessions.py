@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from pydantic_core import to_jsonable_python
 
-from perdure.ext.adk.begun import Begun
 from perdure.ext.adk.clock import Clock, set_clock
-from perdure.ext.adk.failures import Unheeded
+from perdure.ext.adk.codecs import from_json, to_json
+from perdure.ext.adk.failures import EndingErrors
 from perdure.ext.adk.messages import messages_of
+from perdure.ext.adk.run_guard import DurableRuns
 from perdure.ext.adk.session_logs import Logs
 from perdure.ext.conversation import Conversations
 from perdure.ext.durable_here import durable_here
@@ -98,8 +98,8 @@ class DurableSessionService(BaseSessionService):
         """
         logs = Logs(durable_here("DurableSessionService.append_event"))
         logs.check_writes("append_event")
-        logs.ctx.attached(Begun).check(event)
-        logs.ctx.attached(Unheeded).check(event.invocation_id)
+        logs.ctx.attached(DurableRuns).check(event)
+        logs.ctx.attached(EndingErrors).check(event.invocation_id)
         event = await super().append_event(session, event)
         if event.partial or _is_exception(event):
             return event
@@ -112,13 +112,13 @@ class DurableSessionService(BaseSessionService):
 
 async def _read(logs: Logs, app_name: str, user_id: str, id: str, config: GetSessionConfig | None) -> Session:
     records = await logs.session(app_name, user_id, id).items()
-    events = [Event.model_validate_json(msgspec.json.encode(each["event"])) for each in records if "event" in each]
+    events = [from_json(Event, each["event"]) for each in records if "event" in each]
     session = Session(app_name=app_name, user_id=user_id, id=id)
     session.state |= next((each["state"] for each in records if "state" in each), dict[str, Any]())
     for event in events:
         session.state |= _of_session(event.actions.state_delta)
-    for prefix, known in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
-        session.state |= {prefix + key: value for key, value in (await known.values()).items()}
+    for prefix, state in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
+        session.state |= {prefix + key: value for key, value in (await state.values()).items()}
     clock = logs.ctx.attached(Clock)
     for event in events:
         clock.reach(event.timestamp)  # what comes is later than what is there, though clocks differ: ADK goes by it
@@ -139,10 +139,10 @@ def _chosen(events: list[Event], config: GetSessionConfig) -> list[Event]:
 
 async def _shared_out(logs: Logs, app_name: str, user_id: str, delta: Mapping[str, Any]) -> dict[str, Any]:
     """Writes what belongs to the user and to the app, and gives what is left to the session."""
-    for prefix, known in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
+    for prefix, state in ((State.APP_PREFIX, logs.app(app_name)), (State.USER_PREFIX, logs.user(app_name, user_id))):
         changed = {key.removeprefix(prefix): value for key, value in delta.items() if key.startswith(prefix)}
         if changed:
-            await known.update(to_jsonable_python(changed))
+            await state.update(to_jsonable_python(changed))
     return to_jsonable_python(_of_session(delta))
 
 
@@ -152,7 +152,7 @@ def _of_session(delta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dumped(event: Event) -> dict[str, Any]:
-    dumped = event.model_dump(mode="json", by_alias=True, exclude_none=True)
+    dumped = to_json(event)
     for part in ("actions", "nodeInfo"):
         dumped[part] = {name: value for name, value in dumped[part].items() if value not in ({}, "")}
     return dumped

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import msgspec
-
 from perdure.ext.adk import messages
-from perdure.ext.adk.begun import Begun
 from perdure.ext.adk.clock import Clock
+from perdure.ext.adk.codecs import codec_of_optional
+from perdure.ext.adk.run_guard import DurableRuns
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Asked, Said
 from perdure.ext.durable_here import durable_here, in_handler
@@ -57,7 +56,7 @@ class _WhereDurable(DurableEventSummarizer):
 
     async def maybe_summarize_events(self, *, events: list[Event]) -> Event | None:
         ctx = in_handler()
-        if ctx is not None and ctx.attached(Begun).runs:
+        if ctx is not None and ctx.attached(DurableRuns).runs:
             return await super().maybe_summarize_events(events=events)
         return await self.summarizer.maybe_summarize_events(events=events)
 
@@ -89,12 +88,4 @@ def _model_of(summarizer: BaseEventsSummarizer) -> str:
     return model.model if isinstance(model, BaseLlm) else type(summarizer).__name__
 
 
-def _to_json(summary: Event | None) -> Any:
-    return None if summary is None else summary.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def _from_json(value: Any) -> Event | None:
-    return None if value is None else Event.model_validate_json(msgspec.json.encode(value))
-
-
-_SUMMARY: Codec[Event | None] = Codec(_to_json, _from_json)
+_SUMMARY: Codec[Event | None] = codec_of_optional(Event)

@@ -12,6 +12,7 @@ from typing import Any, cast
 import msgspec
 from pydantic_core import to_jsonable_python
 
+from perdure.ext.adk.codecs import from_json, to_json
 from perdure.ext.codecs import Codec
 from perdure.ext.missing import needs
 
@@ -27,7 +28,7 @@ _KINDS: dict[str, type[BaseModel]] = {"Part": types.Part, "FunctionResponse": ty
 _KIND = "$genai"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ToolOutcome(msgspec.Struct, frozen=True):
     """One call of a tool."""
 
     result: Any
@@ -48,17 +49,17 @@ class Outcome(msgspec.Struct, frozen=True):
                 setattr(actions, name, value)
 
 
-async def of_step(run: Callable[[ToolContext], Awaitable[Any]], tool_context: ToolContext) -> Outcome:
+async def call_in_step(run: Callable[[ToolContext], Awaitable[Any]], tool_context: ToolContext) -> ToolOutcome:
     """Calls a tool with a `ToolContext` of its own."""
     own = _apart(tool_context)
     result = await run(own)
-    return Outcome(result, own.actions, time.time())
+    return ToolOutcome(result, own.actions, time.time())
 
 
-async def with_context(run: Callable[[ToolContext], Awaitable[Any]], tool_context: ToolContext) -> Outcome:
+async def call_with_context(run: Callable[[ToolContext], Awaitable[Any]], tool_context: ToolContext) -> ToolOutcome:
     """Calls a tool that is a part of the handler, so that it changes the session as it goes."""
     result = await run(tool_context)
-    return Outcome(result, tool_context.actions, 0.0)
+    return ToolOutcome(result, tool_context.actions, 0.0)
 
 
 def _apart(tool_context: ToolContext) -> ToolContext:
@@ -73,23 +74,22 @@ def _apart(tool_context: ToolContext) -> ToolContext:
     )
 
 
-def _to_json(outcome: Outcome) -> Any:
-    actions = outcome.actions.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
+def _outcome_to_json(outcome: ToolOutcome) -> Any:
+    actions = to_json(outcome.actions, exclude_defaults=True)
     return {"result": _plain(outcome.result), "actions": actions, "at": outcome.at}
 
 
-def _from_json(value: Any) -> Outcome:
-    actions = EventActions.model_validate_json(msgspec.json.encode(value["actions"]))
-    return Outcome(_revived(value["result"]), actions, value["at"])
+def _outcome_from_json(value: Any) -> ToolOutcome:
+    return ToolOutcome(_revived(value["result"]), from_json(EventActions, value["actions"]), value["at"])
 
 
-OUTCOME: Codec[Outcome] = Codec(_to_json, _from_json)
+OUTCOME: Codec[ToolOutcome] = Codec(_outcome_to_json, _outcome_from_json)
 
 
 def _plain(value: Any) -> Any:
     for kind, model in _KINDS.items():
         if isinstance(value, model):
-            return {_KIND: kind, "value": value.model_dump(mode="json", exclude_none=True)}
+            return {_KIND: kind, "value": to_json(value)}
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in cast("dict[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):
@@ -104,5 +104,5 @@ def _revived(value: Any) -> Any:
         return value
     fields = cast("dict[str, Any]", value)
     if _KIND in fields:
-        return _KINDS[fields[_KIND]].model_validate_json(msgspec.json.encode(fields["value"]))
+        return from_json(_KINDS[fields[_KIND]], fields["value"])
     return {key: _revived(each) for key, each in fields.items()}

@@ -13,9 +13,9 @@ from typing import Any
 
 from perdure.ext.adk import tool_outcome
 from perdure.ext.adk.clock import Clock
-from perdure.ext.adk.failures import Unheeded
+from perdure.ext.adk.failures import EndingErrors
 from perdure.ext.adk.refusals import check_tool
-from perdure.ext.adk.tool_outcome import OUTCOME, Outcome
+from perdure.ext.adk.tool_outcome import OUTCOME, ToolOutcome
 from perdure.ext.durable_here import durable_here
 from perdure.ext.missing import needs
 from perdure.ext.tool_calls import Recording, Step, WithContext, call_body, how_recorded, tool_call
@@ -81,19 +81,19 @@ class _Running:
         try:
             outcome = await self._outcome(args, tool_context)
         except BaseException as error:
-            ctx.attached(Unheeded).note(tool_context.invocation_id, error, tool_context.function_call_id)
+            ctx.attached(EndingErrors).note(tool_context.invocation_id, error, tool_context.function_call_id)
             raise
         ctx.attached(Clock).reach(outcome.at)
         outcome.apply(tool_context)
         return outcome.result
 
-    async def _outcome(self, args: dict[str, Any], tool_context: ToolContext) -> Outcome:
+    async def _outcome(self, args: dict[str, Any], tool_context: ToolContext) -> ToolOutcome:
         name, call_id = self._tool.name, tool_context.function_call_id
         recording = self._recording
         if isinstance(recording, WithContext):
-            body = partial(tool_outcome.with_context, partial(_run, self._tool, args), tool_context)
+            body = partial(tool_outcome.call_with_context, partial(_run, self._tool, args), tool_context)
         else:
-            body = partial(tool_outcome.of_step, partial(_run, _off_the_loop(self._tool), args), tool_context)
+            body = partial(tool_outcome.call_in_step, partial(_run, _off_the_loop(self._tool), args), tool_context)
             recording = Step(recording.options or self._options)
         return await tool_call(name, body, recording, arguments=args, codec=OUTCOME, call_id=call_id)
 

@@ -24,7 +24,7 @@ class DurableConversation:
     In a shared handler it can be loaded only. `name` is the state key; its messages are below it.
     """
 
-    def __init__(self, ctx: ObjectContext | ObjectSharedContext, name: str = "conversation") -> None:
+    def __init__(self, ctx: ObjectSharedContext, name: str = "conversation") -> None:
         self._ctx = ctx
         self._name = name
         self._log = StateLog(ctx, f"{name}/messages")

@@ -1,4 +1,6 @@
-"""What is known of a user, or of an app: values by name, in the state of an object, or else as long as the invocation.
+"""State of ADK that sessions share, that of a user and that of an app: values by name.
+
+They are in the state of the object, or for handlers without state in memory, until the invocation ends.
 
 Each value has a state key, and their names have one: a change writes what it changes, and reading costs what there is,
 however often it was changed. None is a value like any other, as it is for ADK.
@@ -12,7 +14,7 @@ from perdure.sdk.capabilities.state import WritesState
 from perdure.sdk.context import ObjectSharedContext
 
 
-class Known(Protocol):
+class SharedState(Protocol):
     """JSON values by name."""
 
     async def values(self) -> dict[str, Any]:
@@ -24,7 +26,7 @@ class Known(Protocol):
         ...
 
 
-class KnownInState:
+class KeptState:
     """Values that are there until the object's state is gone. In a shared handler they can be read only."""
 
     def __init__(self, ctx: ObjectSharedContext, name: str) -> None:
@@ -52,7 +54,7 @@ class KnownInState:
         return f"{self._name}/{quote(name, safe='')}"
 
 
-class KnownInPassing:
+class PassingState:
     """Values that are there until the invocation ends, and are made again on replay."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Which runs of ADK go by the journal: those that DurablePlugin has begun. Durable sessions take only their events."""
+"""Refuses to keep the events of a run that has no DurablePlugin, since nothing of such a run would be recorded."""
 
 from typing import Final
 
@@ -12,14 +12,14 @@ _OF_A_RUN: Final = "e-"
 """How the ids begin that ADK gives to runs; an event that is made by hand has none, or one of its own."""
 
 
-class Begun:
-    """The runs that the plugin has begun in this attempt, by ADK's id."""
+class DurableRuns:
+    """The runs of this attempt that DurablePlugin has begun, by ADK's id."""
 
     def __init__(self) -> None:
         self.runs: set[str] = set()
 
     def check(self, event: Event) -> None:
-        """Raises `UsageError` for what is said in a run that the plugin does not know of."""
+        """Raises `UsageError` for an event of a run that the plugin has not begun."""
         if not event.invocation_id.startswith(_OF_A_RUN) or event.invocation_id in self.runs:
             return
         if event.author == "user" and event.content is None:
