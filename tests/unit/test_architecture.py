@@ -83,7 +83,6 @@ SHELLS = [
     "sdk/exchange.py",
     "sdk/executions.py",
     "sdk/foreign_awaits.py",
-    "sdk/mismatch.py",  # finds the line of user code in its task, and its path from here
     "sdk/progress.py",
     "sdk/asked_delays.py",  # a date is a delay from now
     "sdk/settling.py",

@@ -1,22 +1,18 @@
 """Explains a journal mismatch the way a compiler explains an error: where, what was there, what came, what to do."""
 
-import os
-import sysconfig
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 from google.protobuf.message import Message
 
+from perdure.callsites import is_runtime_code, is_user_code, shown_path
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.failure_codes import JOURNAL_MISMATCH
 from perdure.protocol.messages import Entry, MessageType
 from perdure.sdk.foreign_awaits import awaited_by
 from perdure.sdk.journal import JournalMismatch
 
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_PACKAGES = tuple(sysconfig.get_path(name) + os.sep for name in ("purelib", "platlib"))
-_STDLIB = sysconfig.get_path("stdlib") + os.sep
 _SHOWN_BYTES_MAX = 120
 
 _ADVICE = (
@@ -52,10 +48,10 @@ def location_of(frames: Iterator[tuple[str, int]]) -> str | None:
     """`file:line` of the user's code among frames, innermost first; an installed package's, if there is no other."""
     fallback: str | None = None
     for file, line in frames:
-        if file.startswith(_PACKAGES):
-            fallback = fallback or f"{_short(file)}:{line}"
-        elif not file.startswith((_OURS, _STDLIB, "<")):
-            return f"{_short(file)}:{line}"
+        if is_user_code(file):
+            return f"{shown_path(file)}:{line}"
+        if fallback is None and not is_runtime_code(file):
+            fallback = f"{shown_path(file)}:{line}"
     return fallback
 
 
@@ -75,14 +71,6 @@ def frames_within(coroutine: Any) -> Iterator[tuple[str, int]]:
             frames.append((frame.f_code.co_filename, frame.f_lineno))
         coroutine = awaited_by(coroutine)
     return reversed(frames)
-
-
-def _short(file: str) -> str:
-    try:
-        relative = os.path.relpath(file)
-    except (OSError, ValueError):  # the working directory is gone, or on another drive
-        return file
-    return file if relative.startswith("..") else relative
 
 
 def _target(command: Any) -> str:

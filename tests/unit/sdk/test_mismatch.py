@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from perdure.protocol import wire_pb2 as pb
 from perdure.protocol.messages import envelope
 from perdure.sdk.context import Context, ObjectContext
+from perdure.sdk.mismatch import location_of
 from perdure.sdk.service import Service
 from perdure.sdk.virtual_object import VirtualObject
 from tests.unit.sdk.journal_engine import ID, JournalEngine, answer_nothing
@@ -170,3 +171,14 @@ async def test_a_payload_that_is_no_json_is_compared_as_bytes(payload: bytes) ->
 
     error = await mismatch(calls, CALL)
     assert "they differ in:   parameter: 1 in the journal" in error.message
+
+
+INSTALLED = ["/usr/lib/python3/dist-packages/agents.py", "/app/.venv/lib/python3.12/site-packages/agents.py"]
+
+
+@pytest.mark.parametrize("installed", INSTALLED)
+def test_the_line_is_the_users_and_a_packages_only_where_there_is_no_other(installed: str) -> None:
+    ours, users = location_of.__code__.co_filename, "/app/router.py"
+    assert location_of(iter([(ours, 1), (installed, 2), (asyncio.__file__, 3), (users, 4)])) == f"{users}:4"
+    assert location_of(iter([(ours, 1), (installed, 2), ("<string>", 3)])) == f"{installed}:2"
+    assert location_of(iter([(ours, 1), (asyncio.__file__, 3)])) is None
