@@ -1,5 +1,4 @@
-"""The harness's watch over time: it holds time while something outside is on its way, and tells those who wait for what
-never comes that it never comes."""
+"""Keeps virtual time from jumping while work outside the loop is under way, and fails waits that can never end."""
 
 import asyncio
 import logging
