@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from typing import Any, Final, TypeVar, cast
 
 from perdure.errors import Cancelled, SdkInternalBaseException, TerminalError, is_internal_exception
+from perdure.retry_after import may_pass
 from perdure.sdk.failures import decisive
 
 E = TypeVar("E", bound=BaseException)
-
-_PASSING: Final = frozenset((408, 409, 425, 429))
-"""Of the statuses below 500 those that another try may mend: timeout, conflict, too early, too many requests."""
 
 _UNREADABLE: Final = "aiohttp.http_exceptions"
 """Their `code` is 400 where a response cannot be read, such as one that was cut: nobody answered 400."""
@@ -80,7 +78,7 @@ def _refusal(error: BaseException | None) -> BaseException | None:
         seen.add(id(error))
         status = status_of(error)
         if status is not None:
-            return error if 400 <= status < 500 and (status not in _PASSING or _filtered(error)) else None
+            return error if status >= 400 and (_filtered(error) or not may_pass(status)) else None
         if isinstance(error, BaseExceptionGroup):
             group = cast("BaseExceptionGroup[BaseException]", error)
             refusals = [_refusal(each) for each in group.exceptions]
