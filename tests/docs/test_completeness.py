@@ -183,6 +183,7 @@ INTERNAL = {
     "handle",
     "open_attempt",
     "runs_next",
+    "waiter",
     "watched",
     "manifest",
     "handler",
