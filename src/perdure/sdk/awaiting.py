@@ -22,7 +22,7 @@ Limited: TypeAlias = tuple[Handle, Handle]
 
 
 def any_of(waits: Iterable[Wait], limited: Callable[[Handle], Limited | None]) -> pb.Future:
-    """All pieces of user code wait, and any of them, or a cancel, lets the attempt go on."""
+    """All pieces of user code wait; the attempt can go on when the wait of any of them is over, or a cancel comes."""
     root = pb.Future(combinator_type=pb.FIRST_COMPLETED)
     for combinator, handles in waits:
         node = root
@@ -54,7 +54,7 @@ def _add_limited(root: pb.Future, node: pb.Future, pair: Limited) -> None:
 
 
 def only(handle: Handle) -> pb.Future:
-    """Nothing goes on before this one is there, not even by a cancel."""
+    """User code can go on only when this handle is ready: not even a cancel lets it."""
     root = pb.Future(combinator_type=pb.FIRST_COMPLETED)
     _add(root, handle)
     return root

@@ -19,7 +19,7 @@ Execution: TypeAlias = Callable[[], Coroutine[Any, Any, Result | pb.ErrorMessage
 
 
 class Executions:
-    """Those of one attempt. `on_result` is told of each result, `on_failure` of the error that ends the attempt."""
+    """Executes the runs of one attempt: `on_result` is given each result, `on_failure` the error that ends it."""
 
     __slots__ = ("_failed_at", "_failure", "_loop", "_on_failure", "_on_result", "_tasks")
 
@@ -38,7 +38,7 @@ class Executions:
 
     @property
     def under_way(self) -> bool:
-        """Whether there are any."""
+        """Whether any run is being executed."""
         return bool(self._tasks)
 
     def launch(self, handle: int, execution: Execution) -> None:
@@ -46,7 +46,7 @@ class Executions:
         self._tasks[handle] = start(self._loop, self._execute(handle, execution))
 
     def drop(self) -> None:
-        """Cancels all of them: nobody will hear of them any more."""
+        """Cancels all runs; nobody is told of their results any more."""
         tasks, self._tasks = self._tasks, {}
         self._failure = None
         for task in tasks.values():

@@ -28,8 +28,8 @@ class Watch:
     """One piece of code that is watched, with all tasks that it starts.
 
     `owns`: whether a task is one of the handler's.
-    `report`: is given coroutines as they stand at the await that is foreign, the one that awaits it first, and gives
-    what is raised there.
+    `report`: gives what is raised at a foreign await. It is given the coroutine that awaits; then the body, if that
+    awaits a task of the coroutine, for users may know the line there only.
     """
 
     __slots__ = ("_body", "_owns", "_report", "awaited")
@@ -84,7 +84,7 @@ class Watch:
         return any(map(self._comes_from_elsewhere, parts)) if parts else not isinstance(future, DurableWait)
 
     def report(self, coroutine: Coroutine[Any, Any, Any]) -> BaseException:
-        """Tells of a foreign await: of where it is in a task's own code, else of where the body waits for that task."""
+        """What to raise at a foreign await in this coroutine: the body itself, or that of a task which it awaits."""
         body = self._body
         return self._report([coroutine] if body is None or body is coroutine else [coroutine, body])
 

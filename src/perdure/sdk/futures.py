@@ -57,7 +57,10 @@ class Durable(ABC, Awaitable[T_co]):
 
 
 class Ready(Durable[T_co]):
-    """A value that need not be waited for: what a combination of no futures is."""
+    """A value that is here already: of a combination of no futures, or recalled from state.
+
+    It belongs to no attempt, so its `progress` is not set.
+    """
 
     __slots__ = ("_value",)
 

@@ -60,7 +60,15 @@ def check_span(name: str, span: timedelta) -> None:
 def milliseconds(name: str, span: timedelta) -> int:
     """A timeout or a delay in milliseconds, checked as by `check_span`."""
     check_span(name, span)
-    return span // timedelta(milliseconds=1)
+    return whole_ms(span)
+
+
+def whole_ms(span: timedelta) -> int:
+    """A span as messages and manifests hold it: what is less than a millisecond is cut off."""
+    return span // _MILLISECOND
+
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,7 @@ class Limits:
         self._runs.add(handle)
 
     def met(self, handle: Handle) -> None:
-        """What is limited came in time: its timer has no meaning any more."""
+        """What has the limit came in time, or a future took it: the timer has no meaning any more."""
         timer = self._timers.pop(handle, None)
         if timer is not None:
             del self._expiries[timer]
@@ -116,7 +124,7 @@ class Limits:
             del self._by_signal[signal][handle]
 
     def expire(self, timer: Handle) -> Expiry | None:
-        """A timer is over: what that means; None if it was no limit, or is none any more."""
+        """What happens as this timer is over; None if it was not for a limit, or what has the limit came in time."""
         expiry = self._expiries.pop(timer, None)
         if expiry is not None:
             self._timers.pop(expiry.handle, None)
@@ -124,11 +132,11 @@ class Limits:
         return expiry
 
     def too_late(self, handle: Handle) -> bool:
-        """Whether what came was waited for no longer."""
+        """Whether the limit of what comes under this handle is over: whoever waited has been told that it failed."""
         return handle in self._expired
 
     def timed_out(self, handle: Handle, failure: pb.Failure) -> bool:
-        """Whether a failure is that of a limit, and not one that was reported."""
+        """Whether a failure under this handle says that the limit is over; a callee may fail with the same code."""
         return failure.code == TIMED_OUT and (handle in self._expired or handle in self._runs)
 
     def signal_of(self, handle: Handle) -> str | None:

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from perdure.protocol.discovery import HandlerManifest, Manifest, Payload, ProtocolMode, ServiceManifest
 from perdure.protocol.versions import VERSION_MAX, VERSION_MIN
 from perdure.sdk.definition import HandlerDefinition, InvocationRetryPolicy, Options, ServiceDefinition
+from perdure.sdk.limits import whole_ms
 from perdure.sdk.schema import content_type_of, json_schema_of
 
 
@@ -82,4 +83,4 @@ def _options(options: Options) -> dict[str, Any]:
 
 
 def _ms(time: timedelta | None) -> int | None:
-    return None if time is None else round(time / timedelta(milliseconds=1))
+    return None if time is None else whole_ms(time)

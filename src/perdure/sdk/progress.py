@@ -36,7 +36,7 @@ from perdure.sdk.executions import Executions
 from perdure.sdk.failures import error_message
 from perdure.sdk.foreign_awaits import DurableWait, Watch
 from perdure.sdk.journal import JournalMismatch
-from perdure.sdk.limits import TimeLimit
+from perdure.sdk.limits import TimeLimit, whole_ms
 from perdure.sdk.machine import Machine
 from perdure.sdk.mismatch import explain, frames_above, frames_within, location_of
 from perdure.sdk.proposals import Result
@@ -147,7 +147,7 @@ class Progress:
 
     def due_ms(self, delta: timedelta) -> int:
         """When it is `delta` from now; a past time is now."""
-        return int(self.clock() * 1000) + max(0, int(delta.total_seconds() * 1000))
+        return int(self.clock() * 1000) + max(0, whole_ms(delta))
 
     def limit(self, handle: Handle, limit: TimeLimit | None, callee: int | None = None) -> None:
         """Sets a timer beside what was just issued; to be done in the same operation, so that nothing comes between."""

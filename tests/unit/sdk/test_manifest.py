@@ -193,3 +193,8 @@ def test_an_older_manifest_leaves_out_documentation_but_not_behaviour() -> None:
     private = Service("P", ingress_private=True)
     with pytest.raises(DeploymentRejected, match="ingressPrivate is only supported in discovery manifest version 3"):
         described(private, version=2)
+
+
+def test_what_is_less_than_a_millisecond_is_cut_off_as_everywhere() -> None:
+    service = Service("Quick", inactivity_timeout=timedelta(microseconds=1999))
+    assert manifest_of([service], "BIDI_STREAM").services[0].inactivity_timeout == 1
