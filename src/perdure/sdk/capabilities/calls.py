@@ -1,6 +1,6 @@
 """Calls: other handlers, asked and awaited, or sent off. All verbs are one `_call` or one `_send`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
@@ -12,7 +12,7 @@ from perdure.protocol.priorities import PRIORITY_HEADER, check_priority
 from perdure.protocol.scopes import check_scope
 from perdure.protocol.versions import SCOPES
 from perdure.sdk.capabilities.capability import Capability, as_value_of, checked, checked_id, chosen, issued
-from perdure.sdk.definition import handler_of
+from perdure.sdk.definition import HandlerFunction, handler_of
 from perdure.sdk.futures import DurableCallFuture, DurableFuture, SendHandle, as_invocation_id
 from perdure.sdk.limits import TimeLimit, check_span, time_limit
 from perdure.sdk.serde import BytesSerde, Serde
@@ -20,9 +20,6 @@ from perdure.sdk.serde import BytesSerde, Serde
 I = TypeVar("I")  # noqa: E741  input and output, as in the official SDK
 O = TypeVar("O")  # noqa: E741
 T = TypeVar("T")
-
-HandlerType: TypeAlias = Callable[[Any, I], Awaitable[O] | O] | Callable[[Any], Awaitable[O] | O]
-"""What a handler decorator returns."""
 
 Headers: TypeAlias = Mapping[str, str] | None
 
@@ -87,7 +84,7 @@ class Calls(Capability):
 
     def service_call(
         self,
-        tpe: HandlerType[I, O],
+        tpe: HandlerFunction[I, O],
         arg: I | None = None,
         idempotency_key: str | None = None,
         headers: Headers = None,
@@ -98,7 +95,7 @@ class Calls(Capability):
 
     def service_send(
         self,
-        tpe: HandlerType[I, Any],
+        tpe: HandlerFunction[I, Any],
         arg: I | None = None,
         send_delay: timedelta | None = None,
         idempotency_key: str | None = None,
@@ -110,7 +107,7 @@ class Calls(Capability):
 
     def object_call(
         self,
-        tpe: HandlerType[I, O],
+        tpe: HandlerFunction[I, O],
         key: str,
         arg: I | None = None,
         idempotency_key: str | None = None,
@@ -125,7 +122,7 @@ class Calls(Capability):
 
     def object_send(
         self,
-        tpe: HandlerType[I, Any],
+        tpe: HandlerFunction[I, Any],
         key: str,
         arg: I | None = None,
         send_delay: timedelta | None = None,
