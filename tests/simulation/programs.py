@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from perdure.errors import TerminalError, TimedOut
-from perdure.sdk.capabilities.runs import RunOptions, run_key
+from perdure.sdk.capabilities.run_options import RunOptions
+from perdure.sdk.capabilities.runs import run_key
 from perdure.sdk.combinators import gather, select
 from perdure.sdk.context import Context, ObjectContext, WorkflowContext, WorkflowSharedContext
 from perdure.sdk.service import Service

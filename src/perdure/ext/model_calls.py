@@ -11,7 +11,7 @@ from perdure.ext.conversation import Asked, Conversations, Said
 from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import of_provider
 from perdure.ext.steps import Entry, step
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 R = TypeVar("R")
 

@@ -9,7 +9,7 @@ import msgspec
 
 from perdure.errors import Cancelled, UsageError
 from perdure.ext.codecs import Codec
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.context import Context
 from perdure.sdk.failures import describe_exception
 from perdure.sdk.futures import DurableFuture

@@ -12,7 +12,7 @@ from perdure.ext.codecs import PLAIN, Codec
 from perdure.ext.durable_here import durable_here
 from perdure.ext.failures import must_pass
 from perdure.ext.steps import Entry, step
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.threads import in_run_thread
 
 T = TypeVar("T")

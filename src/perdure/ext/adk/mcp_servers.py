@@ -18,7 +18,7 @@ from perdure.ext.durable_here import durable_here, in_step
 from perdure.ext.missing import needs
 from perdure.ext.steps import Entry, step
 from perdure.ext.tool_calls import TOOL_OPTIONS
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 with needs("google-adk", extra="adk"):
     from google.adk.tools.base_toolset import BaseToolset

@@ -20,7 +20,8 @@ from perdure.ext.conversation import Said
 from perdure.ext.durable_here import durable_here
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
-from perdure.sdk.capabilities.runs import RunOptions, run_key
+from perdure.sdk.capabilities.run_options import RunOptions
+from perdure.sdk.capabilities.runs import run_key
 
 with needs("google-adk", extra="adk"):
     from google.adk.models.base_llm import BaseLlm

@@ -17,7 +17,7 @@ from perdure.ext.adk.tools import durable_tool, is_durable
 from perdure.ext.adk.toolsets import durable_toolset
 from perdure.ext.durable_here import durable_here
 from perdure.ext.missing import needs
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.context import Context
 
 with needs("google-adk", extra="adk"):

@@ -11,7 +11,7 @@ from perdure.ext.conversation import Asked, Said
 from perdure.ext.durable_here import durable_here, in_handler
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 with needs("google-adk", extra="adk"):
     from google.adk.agents.invocation_context import InvocationContext

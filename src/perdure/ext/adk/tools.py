@@ -19,7 +19,7 @@ from perdure.ext.adk.tool_outcome import OUTCOME, ToolOutcome
 from perdure.ext.durable_here import durable_here
 from perdure.ext.missing import needs
 from perdure.ext.tool_calls import Recording, Step, WithContext, call_body, how_recorded, tool_call
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 with needs("google-adk", extra="adk"):
     from google.adk.agents.llm.task import _finish_task_tool as finish_task

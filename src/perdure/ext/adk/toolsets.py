@@ -6,7 +6,7 @@ from typing import Any
 from perdure.ext.adk.mcp_servers import RecordedServer, is_mcp
 from perdure.ext.adk.tools import durable_tool
 from perdure.ext.missing import needs
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 with needs("google-adk", extra="adk"):
     from google.adk.agents.readonly_context import ReadonlyContext

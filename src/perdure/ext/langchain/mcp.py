@@ -8,7 +8,7 @@ from perdure.ext.codecs import PLAIN
 from perdure.ext.durable_here import durable_here
 from perdure.ext.steps import Entry, step
 from perdure.ext.tool_calls import TOOL_OPTIONS
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 if TYPE_CHECKING:  # it is asked for only by who has such tools
     from langchain_core.tools import BaseTool

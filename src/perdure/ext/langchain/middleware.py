@@ -18,7 +18,7 @@ from perdure.ext.langchain.model import Recorder, durable_model
 from perdure.ext.langchain.tools import recording_of, with_its_context
 from perdure.ext.missing import needs
 from perdure.ext.tool_calls import Recording, Step
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 with needs("langchain", extra="langchain"):
     from langchain.agents.middleware import AgentMiddleware, ModelRequest

@@ -18,7 +18,7 @@ from perdure.ext.langchain.messages import RESULT, asked, said
 from perdure.ext.langchain.single_try import try_once
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 with needs("langchain", extra="langchain"):
     from langchain.chat_models import init_chat_model

@@ -21,7 +21,7 @@ from perdure.ext.langchain.graph_steps import OUTCOME, Outcome, graph_step
 from perdure.ext.missing import needs
 from perdure.ext.steps import Entry, step
 from perdure.ext.tool_calls import Step, call_body, how_recorded
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 with needs("langgraph", extra="langchain"):
     from langgraph._internal._runnable import RunnableCallable  # pyright: ignore[reportMissingTypeStubs]

@@ -10,7 +10,8 @@ from perdure.ext.litellm.messages import Message, recorded, sent
 from perdure.ext.litellm.tools import as_offered
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
-from perdure.sdk.capabilities.runs import RunOptions, run_key
+from perdure.sdk.capabilities.run_options import RunOptions
+from perdure.sdk.capabilities.runs import run_key
 
 with needs("litellm", extra="litellm"):
     import litellm

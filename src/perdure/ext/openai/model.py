@@ -35,7 +35,8 @@ from perdure.ext.model_calls import model_call
 from perdure.ext.openai.messages import as_messages
 from perdure.ext.openai.responses import RESPONSE
 from perdure.ext.openai.run import current_run
-from perdure.sdk.capabilities.runs import RunOptions, run_key
+from perdure.sdk.capabilities.run_options import RunOptions
+from perdure.sdk.capabilities.runs import run_key
 
 _NOT_SHOWN: Final = frozenset(("retry", "timeout", "extra_args", "extra_headers", "extra_query"))
 """Settings that the journal does not hold: ours, and those that may be secret."""

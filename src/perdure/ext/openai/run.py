@@ -6,7 +6,7 @@ from typing import Any, Final
 from agents import Agent
 
 from perdure.ext.durable_here import in_step
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 
 class Run:

@@ -30,7 +30,7 @@ from perdure.ext.openai.config import durable_config
 from perdure.ext.openai.run import Run, current_run, run_var
 from perdure.ext.openai.session import DurableSession, check_not_durable, durable_session
 from perdure.ext.openai.twins import Twins, check_resumed
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.foreign_awaits import unwatched
 
 C = TypeVar("C")

@@ -10,7 +10,7 @@ from perdure.ext.failures import final
 from perdure.ext.missing import needs
 from perdure.ext.pydantic_ai.durability import PerdureDurability
 from perdure.ext.tool_calls import Recording
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.foreign_awaits import unwatched
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):

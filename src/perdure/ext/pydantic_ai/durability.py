@@ -24,7 +24,7 @@ from perdure.ext.pydantic_ai.threads import HandlerExecutor
 from perdure.ext.pydantic_ai.times import settle_times
 from perdure.ext.pydantic_ai.tools import METADATA_KEY
 from perdure.ext.tool_calls import Recording
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 from perdure.sdk.context import current_context
 from perdure.sdk.foreign_awaits import unwatched
 

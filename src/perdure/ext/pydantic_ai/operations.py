@@ -26,7 +26,7 @@ from perdure.ext.pydantic_ai.model_requests import (
 from perdure.ext.pydantic_ai.tools import recording_of, steers
 from perdure.ext.steps import Entry, step
 from perdure.ext.tool_calls import Recording, Step, WithContext, tool_call
-from perdure.sdk.capabilities.runs import RunOptions
+from perdure.sdk.capabilities.run_options import RunOptions
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai.durable_exec import (
