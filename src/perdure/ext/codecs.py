@@ -29,6 +29,6 @@ def codec_of(type_hint: TypeHint) -> Codec[Any]:
     """The codec for an annotated type: models, dataclasses and TypedDicts come back as what they were."""
     serde = serde_for(type_hint)
     return Codec(
-        lambda value: msgspec.json.decode(serde.serialize(value)),
-        lambda value: serde.deserialize(msgspec.json.encode(value)),
+        lambda value: None if value is None else msgspec.json.decode(serde.serialize(value)),
+        lambda value: None if value is None else serde.deserialize(msgspec.json.encode(value)),
     )

@@ -64,6 +64,8 @@ async def _called(
     if key is None:
         return await ctx.service_call(handler, arg)
     chosen = key if isinstance(key, str) else key(arg)
+    if not isinstance(chosen, str):  # pyright: ignore[reportUnnecessaryIsInstance]  code without type hints
+        raise UsageError(f"remote_tool of {definition.target}: what its `key=` gives must be a text, and is {chosen!r}")
     if definition.service.kind == "WORKFLOW":
         return await ctx.workflow_call(handler, chosen, arg)
     return await ctx.object_call(handler, chosen, arg)

@@ -25,6 +25,10 @@ class Step:
 
     options: RunOptions[Any] | None = None
 
+    def __post_init__(self) -> None:
+        if self.options is not None and not isinstance(self.options, RunOptions):  # pyright: ignore[reportUnnecessaryIsInstance]  code without type hints
+            raise UsageError(f"Step takes RunOptions(...), not {self.options!r}")
+
 
 @dataclass(frozen=True, slots=True)
 class WithContext:
@@ -49,6 +53,8 @@ def as_step(fn: F, /) -> F: ...
 def as_step(fn: None = None, /, *, options: RunOptions[Any] | None = None) -> Callable[[F], F]: ...
 def as_step(fn: F | None = None, /, *, options: RunOptions[Any] | None = None) -> F | Callable[[F], F]:
     """Marks a tool's function: `@as_step`, or `@as_step(options=RunOptions(max_attempts=5))`. See `Step`."""
+    if isinstance(fn, RunOptions):
+        raise UsageError("give the options of a step by name: @as_step(options=RunOptions(...))")
     if fn is not None:
         return _marked(fn, Step(options))
 
@@ -101,6 +107,8 @@ async def tool_call(
         SdkInternalException: a body with the context awaits something else. The attempt fails, and says in which line.
     """
     ctx = durable_here(f"tool {name!r}")
+    if not isinstance(recording, (Step, WithContext)):  # pyright: ignore[reportUnnecessaryIsInstance]  code without type hints
+        raise UsageError(f"tool {name!r} is recorded as Step() or WithContext(), not as {recording!r}")
     record = {"name": name, "arguments": arguments, "call_id": call_id}
     entry = Entry("tool_call", lambda _: record, "result", codec)
     if isinstance(recording, Step):
@@ -162,7 +170,13 @@ async def _outcome(body: Callable[[], Awaitable[T]]) -> _Outcome[T]:
 
 
 def _marked(fn: F, recording: Recording) -> F:
-    setattr(fn, _MARK, recording)
+    try:
+        setattr(fn, _MARK, recording)
+    except AttributeError:
+        raise UsageError(
+            f"{_name(fn)} cannot be marked: mark the function of the class, not the method of an object; of what is "
+            "built in, make a function that calls it"
+        ) from None
     return fn
 
 

@@ -90,6 +90,36 @@ async def test_an_async_function_that_only_computes_runs_once(model: ScriptedMod
     assert (entry.value["tool_call"]["arguments"], entry.value["result"]) == ({"cents": 500}, 1)
 
 
+async def test_a_tool_may_give_nothing(model: ScriptedModel) -> None:
+    paid: list[str] = []
+
+    def pay(cents: int) -> None:
+        paid.append("step")
+
+    async def book(cents: int) -> str | None:
+        return await current_context().run_typed("book", lambda: paid.append("with the context"))
+
+    model.script = calls(("pay", {"cents": 5}), ("book", {"cents": 5}))
+    agents, ask = agent(pay, book)
+    async with Harness(agents, always_replay=True) as h:
+        assert await h.call(ask, "?") == "null | null"
+    assert sorted(paid) == ["step", "with the context"]
+
+
+async def test_a_tool_that_is_offered_as_a_dict_is_not_for_call_tools(model: ScriptedModel) -> None:
+    def double(n: int) -> int:
+        return 2 * n
+
+    offered = {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
+    agents, ask = agent(offered, double)
+    async with Harness(agents, disable_retries=True) as h:
+        model.script = calls(("double", {"n": 21}))
+        assert await h.call(ask, "?") == "42"
+        model.script = calls(("search", {}))
+        with pytest.raises(AssertionError, match="tool 'search' is offered as a dict"):
+            await h.call(ask, "!")
+
+
 async def test_tools_of_one_answer_run_at_the_same_time(model: ScriptedModel) -> None:
     met = asyncio.Barrier(3)
 

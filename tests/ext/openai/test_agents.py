@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from agents import (
@@ -31,12 +31,30 @@ from agents.testing import assistant_message, function_call
 
 import perdure
 from perdure import TerminalError
+from perdure.errors import UsageError
 from perdure.ext.openai import DurableRunner, current_context, durable_function_tool
 from perdure.testing import Harness
 from perdure.testing.model import ChatRequest, Reply, ScriptedModel
 from tests.ext.openai.asking import IN_ONE_LOOP, MODEL, Asking, ann, asking, calling
 
 pytestmark = IN_ONE_LOOP
+
+
+@pytest.mark.parametrize("agent", [Agent, "ann"])
+async def test_what_is_no_agent_is_refused_and_spoils_nothing(model: ScriptedModel, agent: Any) -> None:
+    agents = perdure.Service("Agents")
+
+    @agents.handler()
+    async def ask(ctx: perdure.Context) -> str:
+        with pytest.raises(UsageError, match="takes an agent, such as Agent"):
+            await DurableRunner.run(agent, "?")
+        with pytest.raises(UsageError, match="was given None"):
+            await DurableRunner.run(Agent(name="bob", model="gpt-4o-mini"), cast("Any", None))
+        return str((await DurableRunner.run(Agent(name="bob", model="gpt-4o-mini"), "?")).final_output)
+
+    model.script = lambda request: Reply("here")
+    async with Harness(agents) as h:
+        assert await h.call(ask) == "here"
 
 
 def billing(**settings: Any) -> Agent[Any]:

@@ -78,6 +78,17 @@ async def test_an_async_function_that_only_computes_runs_once(model: ScriptedMod
     assert (call.value["tool_call"]["arguments"], call.value["result"]) == ({"cents": 500}, 1)
 
 
+async def test_a_tool_may_give_nothing(model: ScriptedModel) -> None:
+    paid: list[int] = []
+
+    def pay(cents: int) -> None:
+        paid.append(cents)
+
+    model.script = calling(("pay", {"cents": 500}))
+    [call] = (await using(function_tool(pay)).journal(always_replay=True)).runs("tool pay")
+    assert (paid, call.value["result"]) == ([500], None)
+
+
 async def test_an_async_function_can_be_one_step(model: ScriptedModel) -> None:
     async def fetch() -> str:
         await asyncio.sleep(0)

@@ -339,16 +339,44 @@ async def test_inside_a_run_it_says_so() -> None:
     assert "called inside a run" in told[0]
 
 
-async def test_a_response_that_is_no_json_is_reported() -> None:
+async def test_a_response_that_is_no_json_is_reported_and_not_paid_again() -> None:
     agents = perdure.Service("Agents")
+    asked: list[int] = []
 
     async def odd() -> Any:
+        asked.append(1)
         return {"text": object()}
 
     @agents.handler()
     async def run(ctx: perdure.Context) -> None:
         await model_call(Asked("m", []), odd, PLAIN, said)
 
-    async with Harness(agents, disable_retries=True) as h:
-        with pytest.raises(AssertionError, match="cannot be recorded as JSON"):
+    async with Harness(agents) as h:
+        with pytest.raises(perdure.TerminalError, match="gave a dict that cannot be recorded as JSON"):
             await h.call(run)
+    assert asked == [1]
+
+
+async def test_a_call_that_nobody_waits_for_any_more_does_not_pass_for_a_cancel_of_the_invocation() -> None:
+    agents = perdure.Service("Agents")
+    never = asyncio.Event()
+
+    async def answer() -> Answer:
+        await never.wait()
+        return {}
+
+    @agents.handler()
+    async def run(ctx: perdure.Context) -> str:
+        asking = asyncio.create_task(model_call(Asked("m", []), answer, PLAIN, said))
+        await ctx.sleep(timedelta(seconds=1))
+        asking.cancel()
+        await asyncio.wait([asking])
+        await ctx.sleep(timedelta(seconds=1))
+        return "went on"
+
+    async with Harness(agents) as h:
+        sent = await h.send(run)
+        assert await h.attach(run, sent) == "went on"
+        [entry] = h.journal(sent).of("run")
+    assert entry.failure is not None
+    assert "the task that waited for it was cancelled" in entry.failure

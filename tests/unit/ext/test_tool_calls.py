@@ -2,8 +2,10 @@
 
 import asyncio
 import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -118,6 +120,53 @@ async def test_a_step_runs_once_and_its_entry_holds_arguments_and_result() -> No
         "latency_ms": 0,
     }
     assert value["result"] == {"amount": 12}
+
+
+@pytest.mark.parametrize("hint", [None, str | None, Claim | None, Any, inspect.Parameter.empty])
+@pytest.mark.parametrize("recording", [Step(), UNMARKED])
+async def test_a_tool_may_give_nothing(hint: Any, recording: Step | WithContext) -> None:
+    paid: list[int] = []
+
+    async def pay() -> None:
+        paid.append(1)
+
+    async def body(ctx: perdure.Context) -> str:
+        gave = await tool_call("pay", pay, recording, codec=codec_of(hint))
+        await ctx.run_typed("later", lambda: None)
+        return repr(gave)
+
+    tools, call = calling(body)
+    async with Harness(tools, always_replay=True) as h:
+        assert await h.call(call) == "None"
+    assert paid == [1]
+
+
+async def test_a_step_whose_result_cannot_be_written_is_not_done_again() -> None:
+    paid: list[int] = []
+
+    async def pay() -> bytes:
+        paid.append(1)
+        return b"receipt"
+
+    tools, call = calling(lambda ctx: tool_call("pay", pay, codec=codec_of(bytes)))
+    async with Harness(tools) as h:
+        with pytest.raises(perdure.TerminalError, match="gave a bytes that cannot be recorded as JSON"):
+            await h.call(call)
+    assert paid == [1]
+
+
+@pytest.mark.parametrize(
+    ("slip", "told"),
+    [
+        (lambda: as_step(cast("Any", OPTIONS)), r"@as_step\(options="),
+        (lambda: Step(cast("Any", 5)), "takes RunOptions"),
+        (lambda: as_step(Callable_().method), "cannot be marked"),
+        (lambda: as_step(print), "cannot be marked"),
+    ],
+)
+def test_slips_are_told_with_what_to_write(slip: Callable[[], Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        slip()
 
 
 async def test_an_error_that_stays_is_terminal_after_three_tries() -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from perdure.errors import TerminalError
+from perdure.errors import TerminalError, UsageError
 from perdure.ext.codecs import codec_of
 from perdure.ext.failures import must_pass
 from perdure.ext.tool_calls import call_body, how_recorded, tool_call
@@ -30,15 +30,16 @@ def as_offered(tools: Sequence[Callable[..., Any] | Mapping[str, Any]]) -> list[
 
 
 async def call_tools(
-    response: Any, tools: Sequence[Callable[..., Any]], *, tell_errors: bool = False
+    response: Any, tools: Sequence[Callable[..., Any] | Mapping[str, Any]], *, tell_errors: bool = False
 ) -> list[dict[str, Any]]:
     """Runs the tools that a response calls, all at the same time; gives the messages that answer it, in its order.
 
     A plain function is a step, an `async def` runs with the context; `@as_step` and `@with_context` say otherwise. The
     model is told if it calls a tool that is not there, or with what does not fit. `tell_errors`: it is told too what a
-    tool failed with for good.
+    tool failed with for good. Tools that are dicts, which have no function, are not for the model to call here.
 
     Raises:
+        UsageError: it calls one that is a dict.
         TerminalError: a tool failed for good, and `tell_errors` is not set. By then all others have ended.
     """
     message: Any = response.choices[0].message if hasattr(response, "choices") else response
@@ -53,11 +54,16 @@ async def call_tools(
     ]
 
 
-async def _result(call: Any, tools: Sequence[Callable[..., Any]], tell_errors: bool) -> str:
+async def _result(call: Any, tools: Sequence[Callable[..., Any] | Mapping[str, Any]], tell_errors: bool) -> str:
     name = call.function.name
-    tool = next((each for each in tools if each.__name__ == name), None)
+    functions = {each.__name__: each for each in tools if callable(each)}
+    tool = functions.get(name)
+    if tool is None and any(each["function"]["name"] == name for each in as_offered(tools)):
+        raise UsageError(
+            f"tool {name!r} is offered as a dict, so call_tools has no function for it: answer it yourself"
+        )
     if tool is None:
-        return f"There is no tool {name}. There is: {', '.join(each.__name__ for each in tools) or 'none'}."
+        return f"There is no tool {name}. There is: {', '.join(functions) or 'none'}."
     try:
         arguments = read_arguments(tool, call.function.arguments or "{}")
     except ValueError as error:

@@ -100,6 +100,10 @@ class _Durable(AgentRunner):
         if around is None:
             check_not_durable(kwargs.get("session"))
             return await self._before.run(starting_agent, input, **kwargs)
+        if not isinstance(starting_agent, Agent):  # pyright: ignore[reportUnnecessaryIsInstance]  code without type hints
+            raise UsageError(f"DurableRunner.run takes an agent, such as Agent(name=...), not {starting_agent!r}")
+        if input is None:
+            raise UsageError(f"agent {starting_agent.name!r} was given None: its input is a text, or a list of items")
         check_resumed(input)
         given = kwargs.get("run_config")
         config = durable_config(given, durable_here("DurableRunner.run"))
