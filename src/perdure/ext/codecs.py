@@ -28,7 +28,10 @@ PLAIN: Codec[Any] = Codec(_as_it_is, _as_it_is)
 def codec_of(type_hint: TypeHint) -> Codec[Any]:
     """The codec for an annotated type: models, dataclasses and TypedDicts come back as what they were."""
     serde = serde_for(type_hint)
-    return Codec(
-        lambda value: None if value is None else msgspec.json.decode(serde.serialize(value)),
-        lambda value: None if value is None else serde.deserialize(msgspec.json.encode(value)),
-    )
+
+    def to_json(value: Any) -> Any:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            raise TypeError("bytes are no JSON; give a text, or where they are kept")
+        return None if value is None else msgspec.json.decode(serde.serialize(value))
+
+    return Codec(to_json, lambda value: None if value is None else serde.deserialize(msgspec.json.encode(value)))

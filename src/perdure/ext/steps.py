@@ -96,9 +96,8 @@ class _EntrySerde(Serde[Any]):
             given = msgspec.json.encode(entry.codec.to_json(value))
         except Exception as error:  # final: another try would do again what was done, and give the same
             raise TerminalError(
-                f"{self._name!r} was done, and gave a {type(value).__qualname__} that cannot be recorded as JSON: "
-                f"{error}. A tool returns None, texts, numbers, lists, dicts, dataclasses or pydantic models, and is "
-                "annotated with its return type"
+                f"{self._name!r} was done, and what it gave cannot be recorded as JSON: {error}. A tool returns None, "
+                "texts, numbers, lists, dicts, dataclasses or pydantic models, and is annotated with its return type"
             ) from error
         return b'{"%b":%b,"%b":%b}' % (entry.kind.encode(), told, entry.part.encode(), given)
 

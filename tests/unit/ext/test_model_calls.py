@@ -352,7 +352,7 @@ async def test_a_response_that_is_no_json_is_reported_and_not_paid_again() -> No
         await model_call(Asked("m", []), odd, PLAIN, said)
 
     async with Harness(agents) as h:
-        with pytest.raises(perdure.TerminalError, match="gave a dict that cannot be recorded as JSON"):
+        with pytest.raises(perdure.TerminalError, match="what it gave cannot be recorded as JSON"):
             await h.call(run)
     assert asked == [1]
 

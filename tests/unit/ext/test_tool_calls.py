@@ -150,7 +150,7 @@ async def test_a_step_whose_result_cannot_be_written_is_not_done_again() -> None
 
     tools, call = calling(lambda ctx: tool_call("pay", pay, codec=codec_of(bytes)))
     async with Harness(tools) as h:
-        with pytest.raises(perdure.TerminalError, match="gave a bytes that cannot be recorded as JSON"):
+        with pytest.raises(perdure.TerminalError, match="what it gave cannot be recorded as JSON: bytes are no JSON"):
             await h.call(call)
     assert paid == [1]
 
