@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,6 +11,10 @@ from hypothesis import settings
 # A shared machine's pauses are no bugs. `make test` names a seed: what fails there was not there before the change.
 settings.register_profile("perdure", deadline=None, derandomize="PERDURE_TEST_SEED" in os.environ)
 settings.load_profile("perdure")
+
+# A shell has background jobs ignore Ctrl-C, and so would the programs that tests start, and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 POLL_S = 0.02
 
