@@ -7,7 +7,7 @@ So a model stays what it is: its durable twin is a copy that differs in this one
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -18,18 +18,16 @@ from perdure.ext.adk.failures import EndingErrors
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Said
 from perdure.ext.durable_here import durable_here
+from perdure.ext.idempotency import with_key
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
 from perdure.sdk.capabilities.run_options import RunOptions
-from perdure.sdk.capabilities.runs import run_key
 
 with needs("google-adk", extra="adk"):
     from google.adk.models.base_llm import BaseLlm
     from google.adk.models.llm_request import LlmRequest
     from google.adk.models.llm_response import LlmResponse
     from google.genai import types
-
-_KEY: Final = "Idempotency-Key"
 
 
 def durable_model(model: BaseLlm, agent: str, invocation_id: str, options: RunOptions[Any] | None) -> BaseLlm:
@@ -79,9 +77,7 @@ class _DurableGeneration:
 def _of_step(request: LlmRequest) -> LlmRequest:
     """The request for one try, a copy since models change it: a header tells the provider of which step it is a try."""
     options = request.config.http_options or types.HttpOptions()
-    headers = options.headers or {}
-    if _KEY.lower() not in map(str.lower, headers):
-        headers = {**headers, _KEY: run_key()}
+    headers = with_key(options.headers or {})
     config = request.config.model_copy(update={"http_options": options.model_copy(update={"headers": headers})})
     return request.model_copy(update={"config": config, "contents": list(request.contents)})
 

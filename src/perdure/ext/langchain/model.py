@@ -13,7 +13,7 @@ from perdure.errors import UsageError
 from perdure.ext.durable_here import durable_here, in_step
 from perdure.ext.langchain.cancelling import letting_cancels_pass
 from perdure.ext.langchain.determinism import inline, message_id
-from perdure.ext.langchain.idempotency import with_key
+from perdure.ext.langchain.idempotency import bound_with_key
 from perdure.ext.langchain.messages import RESULT, asked, said
 from perdure.ext.langchain.single_try import try_once
 from perdure.ext.missing import needs
@@ -99,7 +99,7 @@ class _Durable:
         async def request() -> ChatResult:
             if self.recorder.rate_limiter is not None:
                 await self.recorder.rate_limiter.aacquire(blocking=True)
-            result: ChatResult = await ask(messages, stop=stop, run_manager=run_manager, **with_key(self, bound))
+            result: ChatResult = await ask(messages, stop=stop, run_manager=run_manager, **bound_with_key(self, bound))
             for each in result.generations:
                 each.message.id = each.message.id or fallback_id
             return result

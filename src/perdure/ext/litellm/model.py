@@ -6,12 +6,12 @@ from typing import Any, Final, Protocol, cast
 from perdure.errors import UsageError
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Asked, Said, Usage
+from perdure.ext.idempotency import with_key
 from perdure.ext.litellm.messages import Message, recorded, sent
 from perdure.ext.litellm.tools import as_offered
 from perdure.ext.missing import needs
 from perdure.ext.model_calls import model_call
 from perdure.sdk.capabilities.run_options import RunOptions
-from perdure.sdk.capabilities.runs import run_key
 
 with needs("litellm", extra="litellm"):
     import litellm
@@ -24,8 +24,6 @@ _RECORDED: Final = (
 )
 _RECORDED_SETTINGS: Final = frozenset(_RECORDED.split())
 """No others: among them are keys, headers and clients."""
-
-_KEY: Final = "Idempotency-Key"
 
 
 class Completes(Protocol):
@@ -75,7 +73,7 @@ async def completion(
         # A client that retries waits inside of the step, where nobody sees it, and multiplies what the options allow.
         request: dict[str, Any] = {"max_retries": 0, **settings}
         if router is None and not settings.get("fallbacks"):  # those send it to others as well, with headers of theirs
-            request["extra_headers"] = _with_key(settings)
+            request["extra_headers"] = _headers(settings)
         if tools:
             request["tools"] = as_offered(tools)
         acompletion: Any = litellm.acompletion if router is None else router.acompletion
@@ -86,11 +84,9 @@ async def completion(
     return await model_call(asked, ask, _RESPONSE, _said, run_options)
 
 
-def _with_key(settings: Mapping[str, Any]) -> dict[str, str]:
+def _headers(settings: Mapping[str, Any]) -> dict[str, str]:
     """The headers of one try: one tells the provider of which step it is a try, unless the caller has said so."""
-    headers: dict[str, str] = dict(settings.get("extra_headers") or {})
-    own: list[str] = [*headers, *(settings.get("headers") or ())]
-    return headers if _KEY.lower() in map(str.lower, own) else {**headers, _KEY: run_key()}
+    return dict(with_key(settings.get("extra_headers") or {}, besides=settings.get("headers") or ()))
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:

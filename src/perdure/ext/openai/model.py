@@ -31,17 +31,15 @@ from pydantic import BaseModel
 
 from perdure.errors import RetryableError, UsageError
 from perdure.ext.conversation import Asked, Said, Usage
+from perdure.ext.idempotency import with_key
 from perdure.ext.model_calls import model_call
 from perdure.ext.openai.messages import as_messages
 from perdure.ext.openai.responses import RESPONSE
 from perdure.ext.openai.run import current_run
 from perdure.sdk.capabilities.run_options import RunOptions
-from perdure.sdk.capabilities.runs import run_key
 
 _NOT_SHOWN: Final = frozenset(("retry", "timeout", "extra_args", "extra_headers", "extra_query"))
 """Settings that the journal does not hold: ours, and those that may be secret."""
-
-_KEY: Final = "Idempotency-Key"
 
 _LOCKED_FOR: Final = timedelta(seconds=1)
 
@@ -78,7 +76,7 @@ class DurableModel(Model):
         limit = None if run is None else run.timeout_s
 
         async def ask() -> ModelResponse:
-            settings = _with_key(model_settings, self.wrapped)
+            settings = _keyed(model_settings, self.wrapped)
             return await self.wrapped.get_response(
                 system_instructions, input, settings, tools, output_schema, handoffs, tracing, **more
             )
@@ -155,15 +153,14 @@ def options_of(settings: ModelSettings) -> RunOptions[Any] | None:
     )
 
 
-def _with_key(settings: ModelSettings, model: Model) -> ModelSettings:
+def _keyed(settings: ModelSettings, model: Model) -> ModelSettings:
     """The settings of one try: a header tells the provider of which step it is a try.
 
     Not over WebSockets, where other headers mean another connection.
     """
-    headers = settings.extra_headers or {}
-    if isinstance(model, OpenAIResponsesWSModel) or _KEY.lower() in map(str.lower, headers):
+    if isinstance(model, OpenAIResponsesWSModel):
         return settings
-    return replace(settings, extra_headers={**headers, _KEY: run_key()})
+    return replace(settings, extra_headers=dict(with_key(settings.extra_headers or {})))
 
 
 async def _asked(ask: Any, limit_s: float | None) -> ModelResponse:

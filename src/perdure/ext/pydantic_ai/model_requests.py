@@ -8,9 +8,9 @@ from typing import Any, Final, TypeVar, cast
 from perdure.errors import TerminalError
 from perdure.ext.codecs import Codec
 from perdure.ext.conversation import Asked, Said, Usage
+from perdure.ext.idempotency import with_key
 from perdure.ext.missing import needs
 from perdure.ext.pydantic_ai.messages import as_message, as_messages
-from perdure.sdk.capabilities.runs import run_key
 
 with needs("pydantic-ai-slim", extra="pydantic-ai"):
     from pydantic_ai._unsupported_settings import suppress_warnings  # private: a public way there is none
@@ -25,7 +25,6 @@ R = TypeVar("R")
 _SECRET: Final = frozenset(("extra_headers",))
 """Settings that may hold keys, which no journal is to have."""
 
-_KEY: Final = "Idempotency-Key"
 _OURS: Final = ("max_retries", "extra_headers")
 
 
@@ -66,10 +65,9 @@ def of_step(name: str, params: ModelRequestParams) -> ModelRequestParams:
     multiply what the options allow. A header tells the provider of which step it is a try.
     """
     settings: ModelSettings = {"max_retries": 0, **(params.model_settings or {})}
-    headers = settings.get("extra_headers") or {}
     several = name.startswith("fallback:")  # a FallbackModel, which asks one after the other
-    if not several and _KEY.lower() not in map(str.lower, headers):
-        settings["extra_headers"] = {**headers, _KEY: run_key()}
+    if not several:
+        settings["extra_headers"] = dict(with_key(settings.get("extra_headers") or {}))
     return replace(params, model_settings=settings)
 
 
